@@ -1,0 +1,76 @@
+package counterfoil
+
+import (
+	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// EntryKind says what a log entry records. The numbers are part of the stored format.
+type EntryKind uint8
+
+const (
+	EntryCreated      EntryKind = 1 // a session was created
+	EntryChanged      EntryKind = 2 // identity, assurance, generation or limits of a session changed
+	EntryEnded        EntryKind = 3 // one session ended
+	EntryEndedSubject EntryKind = 4 // sessions of a subject ended, see Epoch and Except
+	EntryEndedAll     EntryKind = 5 // all sessions ended
+)
+
+// EntryVersion is the version of the log entries that this package writes.
+const EntryVersion = 1
+
+// OpID makes a change repeatable: a store takes the same operation twice as once.
+type OpID [16]byte
+
+// Entry is one line of the store's ordered log (design: the log): what nodes read to drop what they
+// cached, and what the audit exporter reads. It is written in the transaction of the change.
+type Entry struct {
+	Seq     uint64 // position, from 1, without gaps; set by the store
+	Version uint8
+	Kind    EntryKind
+	Op      OpID // zero on entries that a store writes by itself
+
+	Session ID          // created, changed, ended
+	Subject SubjectHash // of the session, or of those that ended
+	Actor   SubjectHash // of the session, if another than its subject acts
+	Parent  ID          // of the session
+	Root    ID          // of the session
+
+	Except   []ID   // ended-subject: sessions that live on; at most [MaxExcept]
+	Epoch    uint64 // ended-subject: ends only records of a lower epoch; 0: of any
+	Revision uint64 // changed: the record's new revision
+
+	Reason Reason
+	Time   time.Time // UTC, whole milliseconds
+
+	DetailKey keyring.KeyID // the key that sealed Detail; zero: there is none
+	Detail    []byte        // what the audit shows beside: who, from where; opens with the keyring
+}
+
+// MaxExcept is how many sessions an ended-subject entry can spare.
+const MaxExcept = 16
+
+// Ends reports whether e is an end that covers the record.
+func (e *Entry) Ends(r *Record) bool {
+	switch e.Kind {
+	case EntryEnded:
+		return e.Session == r.ID || e.Session == r.Parent || e.Session == r.Root
+	case EntryEndedSubject:
+		if e.Subject != r.Subject && (r.Actor == SubjectHash{} || e.Subject != r.Actor) {
+			return false
+		}
+		if e.Epoch != 0 && r.Epoch >= e.Epoch {
+			return false
+		}
+		for _, id := range e.Except {
+			if id == r.ID {
+				return false
+			}
+		}
+		return true
+	case EntryEndedAll:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// Store keeps records and the ordered log. It sees ciphertext, never a token, a subject's name or a
+// value. Package storetest proves each sentence below; a store is right if it passes.
+//
+// Every method is safe for use by many goroutines. Load, Log and Poll are linearizable: they see
+// every change acknowledged before they began, whichever node made it. An error that is none of the
+// sentinels, a context's included, means "unknown": the change may or may not have happened, and
+// calling again with the same arguments is safe. No method inserts a record but Create.
+type Store interface {
+	// Create inserts rec with Revision 1 and, in the same transaction, checks and appends what c
+	// says, in this order:
+	//   - a live parent: if rec.Parent is set and no such record exists, or its ends have passed:
+	//     ErrNoParent.
+	//   - c.Since: if it is not 0 and an ended-subject or ended-all entry after it covers rec, or the
+	//     log no longer reaches back to it: ErrSuperseded. Evictions and ends of single sessions
+	//     never refuse.
+	//   - c.Replaces: those records that exist are ended with ReasonReplaced, one ended entry each.
+	//   - c.Limit: if the subject has Max or more other live records of rec.Kind without a parent,
+	//     enough of them are ended with ReasonLimit, in the asked order, to leave Max-1; with Deny
+	//     nothing changes and ErrLimit is returned. However many run at once, no more than Max are
+	//     live afterwards. Records that have a parent do not count.
+	//   - the created entry c.Entry is appended; rec.Born and the Entry's Seq are its position.
+	// If the ID is taken: ErrExists, but for the same rec with the same c.Entry.Op: the first
+	// call's result again, so that a retry is safe. rec.Born and rec.Revision are set in place.
+	Create(ctx context.Context, rec *Record, c Creation) (Created, error)
+
+	// Load returns the record, or ErrNotFound if it was never created, has ended or was reaped. It
+	// may return one whose time is up; the caller judges. The caller owns what it gets.
+	Load(ctx context.Context, id ID) (*Record, error)
+
+	// Update replaces IdleEnd, IdentityKey, ValuesKey, IdentityCount, ValuesCount, Identity, Values,
+	// VerifierKey and Epoch of the record with rec.ID if its revision is rec.Revision, and adds one
+	// to rec.Revision and the stored one. Another revision: ErrConflict. No record: ErrNotFound, and
+	// none comes into being. IdleEnd is never lowered below a later touch nor raised over
+	// AbsoluteEnd. If changed is not nil it is appended in the same transaction, with Revision set
+	// to the new one; the same Op again is the same change and returns nil.
+	Update(ctx context.Context, rec *Record, changed *Entry) error
+
+	// Touch raises Seen and IdleEnd of each record that exists, IdleEnd to at most AbsoluteEnd. It
+	// lowers nothing, inserts nothing, leaves Revision alone and passes over unknown IDs. Each touch
+	// stands alone: after an error some may be done. A touch need not survive a crash.
+	Touch(ctx context.Context, batch []Touch) error
+
+	// Revoke appends e, an entry of a kind that ends, and ends every record that e covers, as
+	// [Entry.Ends] says, their descendants included: each descendant that e does not itself cover
+	// gets an ended entry of its own. An ended entry for a session that does not exist is not
+	// appended: Ended 0, Seq the head. When Revoke returns no Load finds what it ended, no Update of
+	// it succeeds, and the log entry is durable if the store is. The same e.Op again changes nothing
+	// and returns the first result.
+	Revoke(ctx context.Context, e Entry) (Revoked, error)
+
+	// List yields the live and the expired, not yet reaped records of a subject, its own and those
+	// in which it is the actor, in no order, each at most once, in time proportional to their
+	// number. It ends after yielding an error. Breaking off is allowed and frees everything.
+	List(ctx context.Context, subject SubjectHash) iter.Seq2[*Record, error]
+
+	// Scan returns at most max records with IDs above after, in order of ID; fewer than max: there
+	// are no more. The zero ID begins. Records that come or go meanwhile may or may not appear.
+	Scan(ctx context.Context, after ID, max int) ([]*Record, error)
+
+	// Log returns the entries with Seq > since in order and without gaps, at most max, with the head
+	// of the log. max 0 asks for the head alone. An entry never appears at or below a head that was
+	// returned earlier. If the log no longer reaches back to since, or since is above the head:
+	// ErrGap, with the head.
+	Log(ctx context.Context, since uint64, max int) (Page, error)
+
+	// Poll is Log for a node of a cluster: it also registers the node, counts its beat and takes its
+	// acknowledgement of the position p.Acked. A fenced node gets ErrFenced and must begin anew
+	// under another name with an empty cache.
+	Poll(ctx context.Context, p Poll) (Page, error)
+
+	// Acknowledge notes that a named reader has everything up to seq safely kept. The first call
+	// registers the reader. Entries that a registered reader has not acknowledged are never trimmed.
+	// It never goes back.
+	Acknowledge(ctx context.Context, reader string, seq uint64) error
+
+	// Acknowledged returns the position of a named reader, 0 if there is none of that name.
+	Acknowledged(ctx context.Context, reader string) (uint64, error)
+
+	// Reap ends at most r.Max records with IdleEnd or AbsoluteEnd at or before r.Before, the
+	// descendants of each included, with an ended entry each, ReasonAbsolute or ReasonIdle, and trims
+	// log entries older than r.LogBefore that every reader has acknowledged. It blocks no other call
+	// for long, and several nodes may call it at once: each removal is counted exactly once.
+	Reap(ctx context.Context, r Reap) (Reaped, error)
+
+	// Meta returns the small value kept under key, nil if there is none.
+	Meta(ctx context.Context, key string) ([]byte, error)
+
+	// SwapMeta sets the value under key to new if it is old (nil: none), else ErrConflict. A nil new
+	// removes it. Durable when it returns.
+	SwapMeta(ctx context.Context, key string, old, new []byte) error
+
+	// Capabilities says what the store promises. It does no I/O.
+	Capabilities() Capabilities
+
+	// Close frees everything and waits for the store's goroutines. Calls after it fail.
+	Close() error
+}
+
+// Creation is what Store.Create does besides inserting.
+type Creation struct {
+	Entry    Entry  // the created entry: Kind, Op, Reason, Time and Detail
+	Since    uint64 // log head read before the credential was checked; 0: no check
+	Replaces []ID   // sessions that this one supersedes
+	Limit    Limit
+}
+
+// Limit bounds the live records of one subject and kind.
+type Limit struct {
+	Max   int // 0: none
+	Order Overflow
+	Now   time.Time // live means: both ends after Now
+}
+
+// Created is what Store.Create did.
+type Created struct {
+	Seq     uint64 // position of the created entry
+	Evicted []ID   // ended by the limit
+}
+
+// Revoked is what Store.Revoke did.
+type Revoked struct {
+	Seq   uint64 // position of the last entry it appended, or the head if none
+	Ended []ID   // the records ended, at most [MaxEndedListed] of them
+	Count int    // how many were ended; -1 if the store cannot say
+}
+
+// MaxEndedListed bounds the list of ended records in an answer.
+const MaxEndedListed = 1000
+
+// Touch is one entry of a batch.
+type Touch struct {
+	ID            ID
+	Seen, IdleEnd time.Time
+}
+
+// Poll is a node's request for what happened.
+type Poll struct {
+	Node  string // the node's name, random at each start
+	Since uint64 // return entries after this
+	Acked uint64 // everything up to this has been applied
+	Max   int
+}
+
+// Page is a piece of the log.
+type Page struct {
+	Incarnation string // changes when the log is not the same log any more (restore, fail-over)
+	Head        uint64
+	Floor       uint64 // entries at or below are trimmed
+	Entries     []Entry
+}
+
+// Reap says what to remove.
+type Reap struct {
+	Before    time.Time // records whose idle or absolute end lies at or before this
+	LogBefore time.Time // log entries older than this
+	Max       int       // records at most
+}
+
+// Reaped is what was removed.
+type Reaped struct {
+	Records int
+	Entries int
+	More    bool // there is more to remove
+}
+
+// Capabilities is what a store promises.
+type Capabilities struct {
+	Durable      bool // what is acknowledged survives a crash of the process and of the machine
+	Linearizable bool // reads see every acknowledged change; false: only usually
+	Shared       bool // other managers may write to it too, so values must not be cached
+}
+
+// What a Store says besides "unknown". Match them with errors.Is.
+var (
+	ErrNotFound   = errors.New("counterfoil: no such record")
+	ErrConflict   = errors.New("counterfoil: changed meanwhile")
+	ErrExists     = errors.New("counterfoil: record exists")
+	ErrGap        = errors.New("counterfoil: the log no longer reaches back that far")
+	ErrFenced     = errors.New("counterfoil: this node was fenced; it must join again")
+	ErrNoParent   = errors.New("counterfoil: the parent session has ended")
+	ErrSuperseded = errors.New("counterfoil: sessions of this subject were ended since its credential was checked; check it again")
+	ErrLimit      = errors.New("counterfoil: the subject has too many sessions")
+)
