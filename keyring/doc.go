@@ -1,0 +1,2 @@
+// Package keyring holds the keys of an installation.
+package keyring
