@@ -1,0 +1,131 @@
+package config
+
+import "strings"
+
+// Setting describes one setting.
+type Setting struct {
+	Name    string // of the flag, without the dashes
+	Group   string // under which help shows it
+	Value   string // what stands for the value in help; "": a switch
+	Kind    Kind
+	Default string // as it would be written; "": none
+	Unit    string // of the value, in words
+	Help    string // one line
+	Common  bool   // every command takes it, not `serve` alone
+
+	set func(*Config, string) error // parses and stores one value
+	get func(*Config) string        // writes the value in force, "" if there is none
+}
+
+// Kind is how a value may be written in the configuration file.
+type Kind string
+
+const (
+	Text   Kind = "text"
+	Switch Kind = "true or false"
+	Number Kind = "whole number"
+	Span   Kind = "lifetime in quotes or with a unit" // "30m", "0.5d"
+	List   Kind = "list"
+)
+
+// Env returns the name in the environment.
+func (s Setting) Env() string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+// Key returns the key in the configuration file, "" if it cannot stand there.
+func (s Setting) Key() string {
+	if s.Name == "config" {
+		return ""
+	}
+	return strings.ReplaceAll(s.Name, "-", "_")
+}
+
+// InForce writes the value that c holds.
+func (s Setting) InForce(c *Config) string { return s.get(c) }
+
+// EnvPrefix begins the name of every setting in the environment.
+const EnvPrefix = "COUNTERFOIL_"
+
+// Groups of settings, in the order of help and of the reference page.
+const (
+	GroupPlace    = "Where it keeps things"
+	GroupNetwork  = "Network"
+	GroupSessions = "Sessions"
+	GroupRunning  = "Running"
+)
+
+// Groups returns the groups in order.
+func Groups() []string { return []string{GroupPlace, GroupNetwork, GroupSessions, GroupRunning} }
+
+// Settings returns the table, in the order of help.
+func Settings() []Setting {
+	return []Setting{
+		{Name: "data", Group: GroupPlace, Value: "DIR", Kind: Text, Default: "data", Unit: "path of a folder", Common: true,
+			Help: "folder of keys, sessions, audit, control socket and lock; made with mode 0700",
+			set:  setText(func(c *Config) *string { return &c.Data }), get: func(c *Config) string { return c.Data }},
+		{Name: "config", Group: GroupPlace, Value: "FILE", Kind: Text, Unit: "path of a YAML file", Common: true,
+			Help: "configuration file; otherwise DIR/counterfoil.yaml if it is there",
+			set:  setText(func(c *Config) *string { return &c.File }), get: func(c *Config) string { return c.File }},
+		{Name: "store", Group: GroupPlace, Value: "DSN", Kind: Text, Default: "sqlite:DIR/sessions.db", Unit: "sqlite:PATH or memory:", Common: true,
+			Help: "where sessions and accounts are kept; memory: loses them at every stop",
+			set:  setStore, get: func(c *Config) string { return c.Store }},
+		{Name: "ephemeral-key", Group: GroupPlace, Kind: Switch, Default: "false", Unit: "switch",
+			Help: "keys in memory only: every stop signs everybody out; health says degraded",
+			set:  setSwitch(func(c *Config) *bool { return &c.EphemeralKey }), get: func(c *Config) string { return onOff(c.EphemeralKey) }},
+
+		{Name: "listen", Group: GroupNetwork, Value: "ADDR", Kind: Text, Default: "127.0.0.1:8080", Unit: "host:port, port 0: any free one",
+			Help: "address to serve on",
+			set:  setAddress(func(c *Config) *string { return &c.Listen }), get: func(c *Config) string { return c.Listen }},
+		{Name: "upstream", Group: GroupNetwork, Value: "URL", Kind: Text, Unit: "http or https URL",
+			Help: "the application behind the sign-in; none: the built-in demo",
+			set:  setUpstream, get: func(c *Config) string { return showURL(c.Upstream) }},
+		{Name: "dev", Group: GroupNetwork, Kind: Switch, Default: "false", Unit: "switch",
+			Help: "development: plain http, on loopback only",
+			set:  setSwitch(func(c *Config) *bool { return &c.Dev }), get: func(c *Config) string { return onOff(c.Dev) }},
+		{Name: "tls-cert", Group: GroupNetwork, Value: "FILE", Kind: Text, Unit: "path of a PEM file",
+			Help: "certificate chain; read again when the file changes",
+			set:  setText(func(c *Config) *string { return &c.TLSCert }), get: func(c *Config) string { return c.TLSCert }},
+		{Name: "tls-key", Group: GroupNetwork, Value: "FILE", Kind: Text, Unit: "path of a PEM file",
+			Help: "private key of the certificate",
+			set:  setText(func(c *Config) *string { return &c.TLSKey }), get: func(c *Config) string { return c.TLSKey }},
+		{Name: "redirect", Group: GroupNetwork, Value: "ADDR", Kind: Text, Unit: "host:port",
+			Help: "second, plain listener that sends browsers to https",
+			set:  setAddress(func(c *Config) *string { return &c.Redirect }), get: func(c *Config) string { return c.Redirect }},
+		{Name: "trusted-proxy", Group: GroupNetwork, Value: "CIDR", Kind: List, Unit: "addresses or CIDR ranges, by comma or repeated",
+			Help: "proxy that terminates TLS; its forwarded headers, and nobody else's, are believed",
+			set:  setProxies, get: showProxies},
+		{Name: "public-url", Group: GroupNetwork, Value: "URL", Kind: Text, Unit: "http or https URL without a path",
+			Help: "how browsers reach this server; none: from the request",
+			set:  setPublicURL, get: func(c *Config) string { return showURL(c.PublicURL) }},
+		{Name: "prefix", Group: GroupNetwork, Value: "PATH", Kind: Text, Default: "/auth", Unit: "path",
+			Help: "where the pages and the API of the gateway live",
+			set:  setPrefix, get: func(c *Config) string { return c.Prefix }},
+
+		{Name: "idle", Group: GroupSessions, Value: "D", Kind: Span, Default: "30m", Unit: "lifetime: Go duration or days (0.5d), 1s to 400d",
+			Help: "a session ends after this long without a request",
+			set:  setSpan("idle"), get: func(c *Config) string { return FormatSpan(c.Idle) }},
+		{Name: "absolute", Group: GroupSessions, Value: "D", Kind: Span, Default: "8h", Unit: "lifetime: Go duration or days (0.5d), 1s to 400d",
+			Help: "a session ends this long after sign-in, whatever happens",
+			set:  setSpan("absolute"), get: func(c *Config) string { return FormatSpan(c.Absolute) }},
+		{Name: "persistent", Group: GroupSessions, Kind: Switch, Default: "false", Unit: "switch",
+			Help: "the cookie lives to the absolute end instead of with the browser",
+			set:  setSwitch(func(c *Config) *bool { return &c.Persistent }), get: func(c *Config) string { return onOff(c.Persistent) }},
+		{Name: "max-sessions", Group: GroupSessions, Value: "N", Kind: Number, Default: "20", Unit: "sessions per user and kind, 1 to 1000",
+			Help: "how many sessions one user may have",
+			set:  setMax, get: showMax},
+		{Name: "at-limit", Group: GroupSessions, Value: "WHAT", Kind: Text, Default: "evict-idle", Unit: "evict-idle, evict-oldest or deny",
+			Help: "what a sign-in over that number does",
+			set:  setAtLimit, get: func(c *Config) string { return c.AtLimit.String() }},
+		{Name: "limits-reason", Group: GroupSessions, Value: "TEXT", Kind: Text, Unit: "text",
+			Help: "written reason, asked for when --absolute is over 30d (NIST SP 800-63B-4)",
+			set:  setText(func(c *Config) *string { return &c.LimitsReason }), get: func(c *Config) string { return c.LimitsReason }},
+
+		{Name: "drain", Group: GroupRunning, Value: "D", Kind: Span, Default: "10s", Unit: "lifetime: Go duration, 1s to 400d",
+			Help: "how long a stop waits for requests in flight",
+			set:  setSpan("drain"), get: func(c *Config) string { return FormatSpan(c.Drain) }},
+		{Name: "log-format", Group: GroupRunning, Value: "HOW", Kind: Text, Default: "auto", Unit: "auto, text or json",
+			Help: "form of the log on standard error; auto: text on a terminal, else json",
+			set:  setLogFormat, get: func(c *Config) string { return c.LogFormat }},
+	}
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// Each function here makes the setter or writes the value of one form of setting. A setter gets the
+// text as it was written, whatever its source.
+
+func setText(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		if text == "" {
+			return errors.New("is empty; leave it out or give it a value")
+		}
+		if strings.ContainsAny(text, "\x00\n\r") {
+			return errors.New("has a line break or a zero byte in it")
+		}
+		*field(c) = text
+		return nil
+	}
+}
+
+func setSwitch(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		switch text {
+		case "true", "1":
+			*field(c) = true
+		case "false", "0":
+			*field(c) = false
+		default:
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		return nil
+	}
+}
+
+func setSpan(name string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		d, err := ParseSpan(text)
+		if err != nil {
+			return err
+		}
+		*map[string]*time.Duration{"idle": &c.Idle, "absolute": &c.Absolute, "drain": &c.Drain}[name] = d
+		return nil
+	}
+}
+
+func setAddress(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		_, port, err := net.SplitHostPort(text)
+		if err != nil {
+			return fmt.Errorf(`%q is no address; write host:port, such as "127.0.0.1:8080"`, text)
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("%q has no port between 0 and 65535", text)
+		}
+		*field(c) = text
+		return nil
+	}
+}
+
+// setStore knows the stores that this program will ever have, so that a right DSN for a store that
+// is not built in gets another answer than a wrong one.
+func setStore(c *Config, text string) error {
+	scheme, rest, found := strings.Cut(text, ":")
+	switch {
+	case found && scheme == "sqlite":
+		if rest == "" || strings.ContainsAny(rest, "?\x00") {
+			return errors.New("sqlite: needs the path of a file, such as sqlite:/var/lib/counterfoil/sessions.db, and takes no options")
+		}
+	case found && scheme == "memory":
+		if rest != "" {
+			return errors.New("memory: takes nothing after the colon")
+		}
+	case found && (scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" ||
+		scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
+		return fmt.Errorf("%s: this version does not have that store; use sqlite:PATH or memory:", scheme)
+	default:
+		return errors.New("is no store; use sqlite:PATH or memory:") // the text may hold a password
+	}
+	c.Store = text
+	return nil
+}
+
+func setUpstream(c *Config, text string) error {
+	u, err := parseURL(text)
+	if err != nil {
+		return err
+	}
+	c.Upstream = u
+	return nil
+}
+
+func setPublicURL(c *Config, text string) error {
+	u, err := parseURL(text)
+	if err != nil {
+		return err
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" {
+		return errors.New("must have neither path nor query; the gateway serves a whole host")
+	}
+	u.Path = ""
+	c.PublicURL = u
+	return nil
+}
+
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return nil, errors.New(`is no URL; write one such as "http://127.0.0.1:3000"`)
+	case u.User != nil:
+		return nil, errors.New("has a user or a password in it, which would stand in process lists and logs")
+	case u.Fragment != "":
+		return nil, errors.New("has a fragment in it")
+	}
+	return u, nil
+}
+
+func showURL(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.String()
+}
+
+func setProxies(c *Config, text string) error {
+	var proxies []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		prefix, err := netip.ParsePrefix(part)
+		if address, aerr := netip.ParseAddr(part); aerr == nil && address.Zone() == "" {
+			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			return fmt.Errorf(`%q is neither an address nor a range such as "10.0.0.0/8"`, part)
+		}
+		if prefix.Bits() == 0 {
+			return fmt.Errorf("%q believes everybody's forwarded headers; name the proxy", part)
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	c.TrustedProxy = proxies
+	return nil
+}
+
+func showProxies(c *Config) string {
+	var parts []string
+	for _, p := range c.TrustedProxy {
+		parts = append(parts, p.String())
+	}
+	return strings.Join(parts, ",")
+}
+
+func setPrefix(c *Config, text string) error {
+	if !strings.HasPrefix(text, "/") || text == "/" || path.Clean(text) != text ||
+		strings.Trim(text, "/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~") != "" {
+		return fmt.Errorf(`%q is no prefix; write a path such as "/auth", without a slash at its end`, text)
+	}
+	c.Prefix = text
+	return nil
+}
+
+func setMax(c *Config, text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1000 || strconv.Itoa(n) != text {
+		return fmt.Errorf("%q is no whole number from 1 to 1000", text)
+	}
+	c.MaxSessions = n
+	return nil
+}
+
+func showMax(c *Config) string { return strconv.Itoa(c.MaxSessions) }
+
+func setAtLimit(c *Config, text string) error {
+	for _, o := range []counterfoil.Overflow{counterfoil.EvictIdle, counterfoil.EvictOldest, counterfoil.Deny} {
+		if o.String() == text {
+			c.AtLimit = o
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of evict-idle, evict-oldest, deny", text)
+}
+
+func setLogFormat(c *Config, text string) error {
+	switch text {
+	case "auto", "text", "json":
+		c.LogFormat = text
+		return nil
+	}
+	return fmt.Errorf("%q is none of auto, text, json", text)
+}
+
+func onOff(b bool) string { return strconv.FormatBool(b) }
