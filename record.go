@@ -1,6 +1,7 @@
 package counterfoil
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
@@ -75,8 +76,8 @@ type Record struct {
 // Clone returns a copy that shares nothing with r.
 func (r *Record) Clone() *Record {
 	c := *r
-	c.Identity = append([]byte(nil), r.Identity...)
-	c.Values = append([]byte(nil), r.Values...)
+	c.Identity = bytes.Clone(r.Identity)
+	c.Values = bytes.Clone(r.Values)
 	return &c
 }
 

@@ -17,19 +17,28 @@ import (
 type Store interface {
 	// Create inserts rec with Revision 1 and, in the same transaction, checks and appends what c
 	// says, in this order:
-	//   - a live parent: if rec.Parent is set and no such record exists, or its ends have passed:
-	//     ErrNoParent.
+	//   - a live parent: if rec.Parent is set and no such record exists, or one of its ends has
+	//     passed at c.Entry.Time: ErrNoParent.
 	//   - c.Since: if it is not 0 and an ended-subject or ended-all entry after it covers rec, or the
-	//     log no longer reaches back to it: ErrSuperseded. Evictions and ends of single sessions
-	//     never refuse.
+	//     log no longer reaches back to it or not yet that far: ErrSuperseded. Evictions and ends of
+	//     single sessions never refuse.
 	//   - c.Replaces: those records that exist are ended with ReasonReplaced, one ended entry each.
+	//     They do not count for the limit.
 	//   - c.Limit: if the subject has Max or more other live records of rec.Kind without a parent,
 	//     enough of them are ended with ReasonLimit, in the asked order, to leave Max-1; with Deny
 	//     nothing changes and ErrLimit is returned. However many run at once, no more than Max are
-	//     live afterwards. Records that have a parent do not count.
+	//     live afterwards. Records that have a parent do not count and evict nobody; nor do those
+	//     without a subject.
 	//   - the created entry c.Entry is appended; rec.Born and the Entry's Seq are its position.
+	// Descendants of what is replaced or evicted end too, with an ended entry each, ReasonParent.
+	// Refused, it changes nothing.
 	// If the ID is taken: ErrExists, but for the same rec with the same c.Entry.Op: the first
-	// call's result again, so that a retry is safe. rec.Born and rec.Revision are set in place.
+	// call's result again, so that a retry is safe, also if the record has ended meanwhile: it does
+	// not come back. rec.Born and rec.Revision are set in place.
+	//
+	// Of an entry about one session a store fills in Session, Subject, Actor, Parent and Root from
+	// the record. It remembers an Op for as long as the entry is in the log; the zero Op never.
+	// Entries that it writes by itself bear the time of the call's entry.
 	Create(ctx context.Context, rec *Record, c Creation) (Created, error)
 
 	// Load returns the record, or ErrNotFound if it was never created, has ended or was reaped. It
@@ -39,9 +48,9 @@ type Store interface {
 	// Update replaces IdleEnd, IdentityKey, ValuesKey, IdentityCount, ValuesCount, Identity, Values,
 	// VerifierKey and Epoch of the record with rec.ID if its revision is rec.Revision, and adds one
 	// to rec.Revision and the stored one. Another revision: ErrConflict. No record: ErrNotFound, and
-	// none comes into being. IdleEnd is never lowered below a later touch nor raised over
-	// AbsoluteEnd. If changed is not nil it is appended in the same transaction, with Revision set
-	// to the new one; the same Op again is the same change and returns nil.
+	// none comes into being. IdleEnd is only raised, to at most AbsoluteEnd, as by Touch. If changed
+	// is not nil it is appended in the same transaction, with Revision set to the new one; the same
+	// Op again is the same change: nil, and rec.Revision is what the first call made it.
 	Update(ctx context.Context, rec *Record, changed *Entry) error
 
 	// Touch raises Seen and IdleEnd of each record that exists, IdleEnd to at most AbsoluteEnd. It
@@ -51,10 +60,10 @@ type Store interface {
 
 	// Revoke appends e, an entry of a kind that ends, and ends every record that e covers, as
 	// [Entry.Ends] says, their descendants included: each descendant that e does not itself cover
-	// gets an ended entry of its own. An ended entry for a session that does not exist is not
-	// appended: Ended 0, Seq the head. When Revoke returns no Load finds what it ended, no Update of
-	// it succeeds, and the log entry is durable if the store is. The same e.Op again changes nothing
-	// and returns the first result.
+	// gets an ended entry of its own, ReasonParent. An ended entry for a session that does not exist
+	// is not appended: Count 0, Seq the head. When Revoke returns no Load finds what it ended, no Update of
+	// it succeeds, and the log entry is durable if the store is. The same e.Op again, if its entry
+	// was appended, changes nothing and returns the first result.
 	Revoke(ctx context.Context, e Entry) (Revoked, error)
 
 	// List yields the live and the expired, not yet reaped records of a subject, its own and those
@@ -67,7 +76,7 @@ type Store interface {
 	Scan(ctx context.Context, after ID, max int) ([]*Record, error)
 
 	// Log returns the entries with Seq > since in order and without gaps, at most max, with the head
-	// of the log. max 0 asks for the head alone. An entry never appears at or below a head that was
+	// of the log. max 0 asks for the head alone, whatever since is. An entry never appears at or below a head that was
 	// returned earlier. If the log no longer reaches back to since, or since is above the head:
 	// ErrGap, with the head.
 	Log(ctx context.Context, since uint64, max int) (Page, error)
@@ -85,10 +94,11 @@ type Store interface {
 	// Acknowledged returns the position of a named reader, 0 if there is none of that name.
 	Acknowledged(ctx context.Context, reader string) (uint64, error)
 
-	// Reap ends at most r.Max records with IdleEnd or AbsoluteEnd at or before r.Before, the
-	// descendants of each included, with an ended entry each, ReasonAbsolute or ReasonIdle, and trims
-	// log entries older than r.LogBefore that every reader has acknowledged. It blocks no other call
-	// for long, and several nodes may call it at once: each removal is counted exactly once.
+	// Reap ends at most r.Max records with IdleEnd or AbsoluteEnd at or before r.Before, with an
+	// ended entry each, ReasonAbsolute if that end has passed, else ReasonIdle, and their descendants
+	// beyond that, ReasonParent; the entries bear the time r.Before. It trims log entries older than
+	// r.LogBefore that every reader has acknowledged, from the oldest on. It blocks no other call for
+	// long, and several nodes may call it at once: each removal is counted exactly once.
 	Reap(ctx context.Context, r Reap) (Reaped, error)
 
 	// Meta returns the small value kept under key, nil if there is none.

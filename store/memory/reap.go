@@ -1,0 +1,104 @@
+package memory
+
+import (
+	"context"
+	"math"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// slice is how many records are looked at or ended under one lock.
+const slice = 256
+
+// Reap implements [counterfoil.Store]. It looks at every record, from where the last call stopped.
+func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
+	var out counterfoil.Reaped
+	s.mu.Lock()
+	first := s.sweep
+	s.mu.Unlock()
+	for i := range s.shards {
+		at := (first + i) % len(s.shards)
+		due := s.shards[at].expired(r.Before.UnixMilli(), max(1, r.Max-out.Records+1))
+		for len(due) > 0 {
+			if err := s.enter(ctx); err != nil {
+				return out, err
+			}
+			if out.Records >= r.Max {
+				s.mu.Lock()
+				s.sweep = at
+				s.mu.Unlock()
+				out.More = true
+				break
+			}
+			n := min(slice, len(due), r.Max-out.Records)
+			out.Records += s.reapSlice(r, due[:n])
+			due = due[n:]
+		}
+		if out.More {
+			break
+		}
+	}
+	for {
+		if err := s.enter(ctx); err != nil {
+			return out, err
+		}
+		n, more := s.trim(r)
+		out.Entries += n
+		if !more {
+			return out, nil
+		}
+	}
+}
+
+// reapSlice ends those of ids that are still due.
+func (s *Store) reapSlice(r counterfoil.Reap, ids []counterfoil.ID) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.begin(r.Before)
+	before := r.Before.UnixMilli()
+	due := func(st *state) bool { return !st.live(before) }
+	for _, id := range ids {
+		r := s.peek(id)
+		if r == nil {
+			continue
+		}
+		why := counterfoil.ReasonIdle
+		if r.absoluteEnd <= before {
+			why = counterfoil.ReasonAbsolute
+		}
+		ch.end(r, why, due, nil)
+	}
+	ch.publish()
+	return ch.count
+}
+
+// trim forgets one slice of what every reader has acknowledged.
+func (s *Store) trim(r counterfoil.Reap) (n int, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq := uint64(math.MaxUint64)
+	for _, acked := range s.readers {
+		seq = min(seq, acked)
+	}
+	return s.log.trim(r.LogBefore, seq, slice)
+}
+
+// expired returns at most limit records that are not live. It lets go of the lock now and then.
+func (sh *shard) expired(before int64, limit int) []counterfoil.ID {
+	var ids []counterfoil.ID
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	n := 0
+	for id, r := range sh.recs.m {
+		if !r.live(before) {
+			if ids = append(ids, id); len(ids) == limit {
+				break
+			}
+		}
+		if n++; n%slice == 0 {
+			sh.mu.RUnlock()
+			sh.mu.RLock()
+		}
+	}
+	return ids
+}
