@@ -1,4 +1,12 @@
-// Package account keeps the gateway's accounts. (skeleton: contract fixed, more follows)
+// Package account keeps the accounts of the gateway: names, password hashes and one-time links.
+//
+//	accounts, err := account.NewService(account.Config{Store: store})
+//	a, err := accounts.Verify(ctx, "alice", password, clientAddr)
+//	if errors.Is(err, account.ErrWrong) {
+//		// one answer for a wrong password, an unknown name and a disabled account
+//	}
+//
+// A Service holds the rules, a Store the data; no part depends on the keyring.
 package account
 
 import (

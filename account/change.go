@@ -1,0 +1,103 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// SetPassword gives an account a new password and ends its sessions, those of clients included (R14):
+// first the credential is written under its next epoch, then the sessions of lower epochs are ended.
+// A sign-in that proved the old password meanwhile is refused by the manager, or ended. Both steps are
+// repeated until their outcome is known or ctx ends; the session that asked for the change ends too
+// and is to be replaced by a new one of the account's new epoch.
+//
+// [ErrNotFound], *[PasswordError]. With any other error the change may have happened.
+func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name, password string) (*Account, error) {
+	name, password, err := s.acceptable(name, password)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, password)
+	if err != nil {
+		return nil, fmt.Errorf("account: hash: %w", err)
+	}
+	a, err := s.change(ctx, name, func(a *Account) bool {
+		if a.Password == hash { // an earlier try did it; only its answer was lost
+			return false
+		}
+		a.Password, a.Epoch, a.Changed = hash, a.Epoch+1, s.now()
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, s.end(ctx, m, counterfoil.AllOf(a.Name).Before(a.Epoch), counterfoil.ReasonPasswordChanged)
+}
+
+// SetDisabled disables an account, which ends its sessions and refuses its sign-ins as if the password
+// were wrong, or enables it again. [ErrNotFound]. With any other error the change may have happened.
+func (s *Service) SetDisabled(ctx context.Context, m *counterfoil.Manager, name string, disabled bool) (*Account, error) {
+	name, err := NormalizeName(name)
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	a, err := s.change(ctx, name, func(a *Account) bool {
+		changed := a.Disabled != disabled
+		a.Disabled = disabled
+		return changed
+	})
+	if err != nil || !disabled {
+		return a, err
+	}
+	return a, s.end(ctx, m, counterfoil.AllOf(a.Name), counterfoil.ReasonDisabled)
+}
+
+// change applies f to the account until a write is known to have happened or f has nothing to do.
+func (s *Service) change(ctx context.Context, name string, f func(*Account) bool) (*Account, error) {
+	var changed *Account
+	err := s.insist(ctx, func() error {
+		a, err := s.store.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if f(a) {
+			err = s.store.Update(ctx, a)
+		}
+		changed = a
+		return err
+	})
+	return changed, err
+}
+
+func (s *Service) end(ctx context.Context, m *counterfoil.Manager, t counterfoil.Target, why counterfoil.Reason) error {
+	return s.insist(ctx, func() error {
+		_, err := m.Revoke(ctx, t, why)
+		return err
+	})
+}
+
+// insist repeats op, ever more slowly, until it succeeds, says that there is no such account, or ctx
+// ends. op must be repeatable.
+func (s *Service) insist(ctx context.Context, op func() error) error {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := op()
+		if err == nil || errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if errors.Is(err, ErrConflict) {
+			pause = 5 * time.Millisecond
+		}
+		again := make(chan struct{})
+		stop := s.clock.AfterFunc(pause, func() { close(again) })
+		select {
+		case <-again:
+		case <-ctx.Done():
+			stop()
+			return fmt.Errorf("account: outcome unknown: %w", errors.Join(ctx.Err(), err))
+		}
+	}
+}
