@@ -94,9 +94,8 @@ func singleSnapshot(k Key) *snapshot {
 	return newSnapshot([]slot{{newKey(k, time.Time{}), Primary}}, index, audit)
 }
 
-// newSnapshot takes slots in any order, with exactly one primary.
+// newSnapshot takes slots, oldest first, with exactly one primary.
 func newSnapshot(slots []slot, index, audit *[32]byte) *snapshot {
-	slices.SortStableFunc(slots, func(a, b slot) int { return a.created.Compare(b.created) })
 	s := &snapshot{slots: slots, index: index, audit: audit}
 	h := sha256.New()
 	h.Write(expand((*Key)(index), "fingerprint")[:])
