@@ -72,4 +72,5 @@ type Info struct {
 	AbsoluteEnd    time.Time
 	IP             string // as it was at sign-in
 	Label          string // device, parsed: "Chrome on Linux"
+	Unreadable     bool   // the record does not open: its key is gone; no token opens it either
 }

@@ -2,174 +2,246 @@ package counterfoil
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
-	"iter"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// Manager is safe for use by many goroutines. (skeleton: signatures fixed, bodies follow)
-type Manager struct{ _ [0]func() }
+// Manager issues, checks and ends sessions. It is safe for use by many goroutines. Several may share
+// a process and a request: each has its own cookies and finds its own session in a context.
+type Manager struct {
+	store      Store
+	keys       *keyring.Ring
+	policy     Policy
+	cookies    cookies
+	realm      string
+	valueBytes int
 
-// New checks cfg, reaches the store (ctx bounds that) and starts the poller, the toucher and the reaper.
-func New(ctx context.Context, cfg Config) (*Manager, error) { panic("skeleton") }
+	refuse     func(http.ResponseWriter, *http.Request, error)
+	observer   func(Event)
+	background *background
+	backdrop   func(*http.Request) bool
+	clientIP   func(*http.Request) netip.Addr
+	log        *slog.Logger
+	clock      *sessionClock
+	random     io.Reader
 
-// Close writes pending touches and waits for everything New started. The store stays open.
-func (m *Manager) Close(ctx context.Context) error { panic("skeleton") }
-
-// Handler puts the visitor's session in the context of each request and commits changes before the
-// first byte of the answer. If the store cannot say whether a token is good, next is not called.
-func (m *Manager) Handler(next http.Handler) http.Handler { panic("skeleton") }
-
-// FromContext returns the session that m.Handler put there; never nil.
-func (m *Manager) FromContext(ctx context.Context) *Session { panic("skeleton") }
-
-// Check looks at r alone: for forward-auth endpoints and sockets. No cookie is set, nothing allocated.
-func (m *Manager) Check(r *http.Request) (View, Verdict) { panic("skeleton") }
-
-// Verdict is the outcome of a check.
-type Verdict uint8
-
-const (
-	Unknown Verdict = iota // the store does not answer: 503 with Retry-After; neither in nor out
-	Invalid                // no session: none presented, or what was presented is no good
-	Valid                  // a session, signed in or anonymous: see View.SignedIn
-)
-
-// Require passes requests on whose session is signed in and meets each condition; Config.Refuse
-// answers the others. It works with or without Handler around it.
-func (m *Manager) Require(cond ...Condition) func(http.Handler) http.Handler { panic("skeleton") }
-
-// A Condition returns nil, or why v will not do: an error that wraps ErrStepUp or ErrForbidden.
-type Condition func(v View, now time.Time) error
-
-func Fresh(within time.Duration) Condition { panic("skeleton") }
-func Level(aal int) Condition              { panic("skeleton") }
-
-// View is what is known of a session, read-only, a small value.
-type View struct{ _ [0]func() }
-
-func (v View) ID() ID           { panic("skeleton") }
-func (v View) SignedIn() bool   { panic("skeleton") }
-func (v View) Subject() string  { panic("skeleton") }
-func (v View) Info() Info       { panic("skeleton") }
-func (v View) Revision() uint64 { panic("skeleton") }
-
-// Session is one request's session.
-type Session struct{ _ [0]func() }
-
-func (s *Session) View() View      { panic("skeleton") }
-func (s *Session) ID() ID          { panic("skeleton") }
-func (s *Session) SignedIn() bool  { panic("skeleton") }
-func (s *Session) Subject() string { panic("skeleton") }
-func (s *Session) Info() Info      { panic("skeleton") }
-
-// SignIn ends the present session and starts a new one with a new token, durably, before it returns.
-func (s *Session) SignIn(id Identity) error { panic("skeleton") }
-
-// SignOut ends the session, durably, before it returns, and clears the cookie. Without a session: nil.
-func (s *Session) SignOut() error { panic("skeleton") }
-
-// Commit writes pending values now; otherwise Handler does, before the first byte.
-func (s *Session) Commit() error { panic("skeleton") }
-
-// Confirm reads the store: nil if the session lives at this moment, ErrEnded or ErrUnavailable.
-func (s *Session) Confirm(ctx context.Context) error { panic("skeleton") }
-
-// Done is closed when the session ends, so that sockets and streams end with it; Cause says why.
-func (s *Session) Done() <-chan struct{} { panic("skeleton") }
-func (s *Session) Cause() Reason         { panic("skeleton") }
-
-// Identity says who signs in and how it was proved.
-type Identity struct {
-	Subject string    // Required; at most 255 bytes, opaque to this package.
-	Methods []string  // RFC 8176 names: "pwd", "otp", "hwk".
-	Level   int       // 1 to 3. 0: 1.
-	Proved  time.Time // Zero: now.
-	Label   string    // Shown in lists, at most 40 bytes. "": from the User-Agent.
-	Keep    []AnyKey  // Values that may cross from the present session. Nil: none.
-	KeepAll bool      // All values cross: for a re-sign-in of the same subject (password change).
-
-	Since Mark   // from Manager.Mark, taken before the credential was checked; zero: no check
-	Epoch uint64 // version of the credential that was proved; 0: none
-	Nonce string // one-time nonce of the sign-in form: the same (nonce, subject) yields the same session for a while
+	storeID     []byte
+	keepValues  bool // nobody else writes to the store: values may be cached
+	leaseLength time.Duration
+	lease       *lease
+	cache       *nearCache
+	toucher     toucher
+	denied      denied
+	watches     watches
+	flood       *flood
+	reaper      reaper
+	saved       savedTime
+	outages     outages
 }
 
-// Mark is a position in the store's log.
-type Mark struct{ seq uint64 }
+// storeTimeout bounds each call of the store.
+const storeTimeout = 5 * time.Second
 
-// Mark reads the log's head from the store. Take it before a credential is checked (R14).
-func (m *Manager) Mark(ctx context.Context) (Mark, error) { panic("skeleton") }
+// New checks cfg, reaches the store (ctx bounds that) and starts the poller, the toucher and the
+// reaper. All faults of cfg are reported at once. The store must outlive the manager.
+func New(ctx context.Context, cfg Config) (*Manager, error) {
+	lease := cfg.Lease
+	if lease == 0 {
+		lease = 5 * time.Second
+	}
+	policy := cfg.Policy.withDefaults(lease)
+	cookies, cookieErr := newCookies(cfg.Cookie)
+	if err := errors.Join(cfg.check(lease), policy.check(), cookieErr); err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		store: cfg.Store, keys: cfg.Keys, policy: policy, cookies: cookies, realm: cfg.Realm,
+		valueBytes: cfg.ValueBytes, refuse: cfg.Refuse, observer: cfg.Observe, backdrop: cfg.Background,
+		clientIP: cfg.ClientIP, log: cfg.Logger, random: cfg.Random,
+		leaseLength: lease, lease: newLease(lease), flood: newFlood(),
+		keepValues: !cfg.Store.Capabilities().Shared,
+	}
+	clock := cfg.Clock
+	if clock == nil {
+		clock = SystemClock()
+	}
+	if m.log == nil {
+		m.log = slog.Default()
+	}
+	if m.random == nil {
+		m.random = rand.Reader
+	}
+	if m.realm == "" {
+		m.realm = cookies.session
+	}
+	if m.valueBytes == 0 {
+		m.valueBytes = 64 << 10
+	}
+	if m.clientIP == nil {
+		m.clientIP = peerIP
+	}
+	if m.refuse == nil {
+		m.refuse = refusePlainly
+	}
+	bytes := cfg.CacheBytes
+	if bytes == 0 {
+		bytes = 64 << 20
+	}
+	m.cache = newNearCache(bytes)
+	m.toucher.pending = make(map[ID]Touch)
+	m.denied.ids = make(map[ID]bool)
+	m.watches.byID = make(map[ID]map[*watch]struct{})
+	m.background = newBackground(clock)
 
-// List yields the live sessions of subject, newest first. It stops after the first error.
-func (m *Manager) List(ctx context.Context, subject string) iter.Seq2[Info, error] { panic("skeleton") }
-
-// All yields every live session, in no order: for operators.
-func (m *Manager) All(ctx context.Context) iter.Seq2[Info, error] { panic("skeleton") }
-
-// Revoke ends what t selects: durable, and in force on this node, when it returns.
-func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation, error) {
-	panic("skeleton")
+	if err := m.reach(ctx, clock); err != nil {
+		return nil, err
+	}
+	if cfg.Cookie.Insecure {
+		m.log.Warn("session cookies travel over plain http: for development on this machine only")
+	}
+	m.pollForever()
+	m.reapForever(m.jitter(30 * time.Second))
+	return m, nil
 }
 
-// Revocation is the receipt of a Revoke.
-type Revocation struct {
-	Seq   uint64 // position in the log
-	Ended int    // sessions ended; -1 if the store cannot say
+func (c *Config) check(lease time.Duration) error {
+	var errs []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf("counterfoil: config: "+format, args...))
+		}
+	}
+	fault(c.Store == nil, "Store is missing; package store/memory or store/sqlite has one")
+	fault(c.Keys == nil, "Keys are missing; keyring.Resolve finds or makes them")
+	fault(lease < time.Second || lease > time.Minute, "Lease is %v; it must be 1s to 60s", lease)
+	fault(c.ValueBytes < 0 || c.ValueBytes > 16<<20, "ValueBytes is %d; it must be 1 to 16 MiB", c.ValueBytes)
+	fault(len(c.Realm) > 255, "Realm is longer than 255 bytes")
+	err := errors.Join(errs...)
+	if c.Store == nil {
+		return err // the rest needs one
+	}
+	return err
 }
 
-// Wait returns nil when no node can admit an ended session any more.
-func (r Revocation) Wait(ctx context.Context) error { panic("skeleton") }
-
-// Target selects sessions.
-type Target struct{ _ [0]func() }
-
-func AllOf(subject string) Target           { panic("skeleton") }
-func Everything() Target                    { panic("skeleton") }
-func ByID(id ID) Target                     { panic("skeleton") } // whoever's: for operators
-func (t Target) Only(id ID) Target          { panic("skeleton") } // AllOf("alice").Only(id): alice's, or nothing
-func (t Target) Except(keep ...ID) Target   { panic("skeleton") } // AllOf only
-func (t Target) Before(epoch uint64) Target { panic("skeleton") } // AllOf only: sessions whose credential was older
-
-// Describe turns a log entry into an Event, its sealed detail opened; readable is false if the
-// detail's key is gone.
-func (m *Manager) Describe(e Entry) (ev Event, readable bool) { panic("skeleton") }
-
-// Health says how the manager is.
-func (m *Manager) Health() Health { panic("skeleton") }
-
-// Health is what a readiness check shows; it holds no secret.
-type Health struct {
-	LeaseAge   time.Duration // since the last poll that proved the whole log was sent
-	LeaseFresh bool
-	LastReap   time.Time
-	Reaping    string        // "" or why reaping is held back
-	ClockSkew  time.Duration // session time ahead of the wall clock
-	Cached     int           // sessions in the near cache
+// reach asks the store for what must be known before the first request.
+func (m *Manager) reach(ctx context.Context, clock Clock) (err error) {
+	if m.storeID, err = m.namedStore(ctx); err != nil {
+		return fmt.Errorf("counterfoil: the store cannot be reached: %w", err)
+	}
+	if m.clock, err = m.startClock(ctx, clock); err != nil {
+		return err
+	}
+	if m.lease.node, err = nodeName(m.random); err != nil {
+		return err
+	}
+	page, err := m.store.Log(ctx, 0, 0)
+	if err != nil && !errors.Is(err, ErrGap) {
+		return fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
+	}
+	m.lease.applied, m.lease.incarnation = page.Head, page.Incarnation
+	if err := m.renewLease(ctx); err != nil {
+		return fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
+	}
+	return nil
 }
 
-// Key is a typed value of a session.
-type Key[T any] struct{ name string }
+// namedStore returns the store's identity, which every seal is bound to; the first to ask makes it.
+func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
+	const key = "store-id"
+	for {
+		id, err := m.store.Meta(ctx, key)
+		if err != nil || len(id) == 16 {
+			return id, err
+		}
+		if id != nil {
+			return nil, fmt.Errorf("the store's identity has %d bytes, not 16", len(id))
+		}
+		fresh := make([]byte, 16)
+		if _, err := io.ReadFull(m.random, fresh); err != nil {
+			return nil, err
+		}
+		if err := m.store.SwapMeta(ctx, key, nil, fresh); err != nil && !errors.Is(err, ErrConflict) {
+			return nil, err
+		}
+	}
+}
 
-// AnyKey is any [Key].
-type AnyKey interface{ keyName() string }
+// Close writes pending touches and waits for everything New started. The store stays open; a
+// request still under way may fail.
+func (m *Manager) Close(ctx context.Context) error {
+	m.background.close()
+	m.watches.close()
+	t := &m.toucher
+	t.mu.Lock()
+	batch := make([]Touch, 0, len(t.pending))
+	for _, p := range t.pending {
+		batch = append(batch, p)
+	}
+	clear(t.pending)
+	t.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := m.store.Touch(ctx, batch); err != nil {
+		return fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
+	}
+	return nil
+}
 
-func NewKey[T any](name string) Key[T]                         { panic("skeleton") }
-func (k Key[T]) keyName() string                               { return k.name }
-func (k Key[T]) Get(s *Session) (T, error)                     { panic("skeleton") }
-func (k Key[T]) Set(s *Session, v T) error                     { panic("skeleton") }
-func (k Key[T]) Delete(s *Session) error                       { panic("skeleton") }
-func (k Key[T]) Update(s *Session, f func(T) (T, error)) error { panic("skeleton") }
+// storeContext is for one call of the store: it keeps ctx's values, but a client that hangs up does
+// not break off a change half-way.
+func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+}
 
-var (
-	ErrNoHandler   = errors.New("counterfoil: the request did not pass Manager.Handler")
-	ErrTooLate     = errors.New("counterfoil: the answer has begun")
-	ErrReadOnly    = errors.New("counterfoil: read-only session")
-	ErrTooLarge    = errors.New("counterfoil: values over the limit")
-	ErrEnded       = errors.New("counterfoil: the session has ended")
-	ErrNotSignedIn = errors.New("counterfoil: not signed in")
-	ErrStepUp      = errors.New("counterfoil: further proof needed")
-	ErrForbidden   = errors.New("counterfoil: forbidden")
-	ErrFlood       = errors.New("counterfoil: too many bad tokens from this source")
-	ErrUnavailable = errors.New("counterfoil: the store does not answer")
-)
+func (m *Manager) observe(e Event) {
+	if m.observer != nil {
+		m.observer(e)
+	}
+}
+
+// jitter returns a little less than d, so that nodes do not act together.
+func (m *Manager) jitter(d time.Duration) time.Duration {
+	var b [1]byte
+	if _, err := io.ReadFull(m.random, b[:]); err != nil {
+		return d
+	}
+	return d - d/10*time.Duration(b[0])/255
+}
+
+// subjectHash names a subject in the store's index.
+func (m *Manager) subjectHash(subject string) (h SubjectHash) {
+	if subject == "" {
+		return h
+	}
+	mac := hmac.New(sha256.New, m.keys.IndexKey()[:])
+	fmt.Fprintf(mac, "cf1 subject %d ", len(m.realm))
+	io.WriteString(mac, m.realm)
+	io.WriteString(mac, subject)
+	copy(h[:], mac.Sum(nil))
+	return h
+}
+
+func peerIP(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return p.Addr().Unmap()
+}
+
+func isLoopback(r *http.Request) bool {
+	a := peerIP(r)
+	return a.IsLoopback() || !a.IsValid() && strings.HasPrefix(r.RemoteAddr, "@") // a unix socket's peer
+}

@@ -1,0 +1,291 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// Verdict is the outcome of a check.
+type Verdict uint8
+
+const (
+	Unknown Verdict = iota // the store does not answer: 503 with Retry-After; neither in nor out
+	Invalid                // no session: none was presented, or what was presented is no good
+	Valid                  // a session, signed in or anonymous: see [View.SignedIn]
+)
+
+// admission is what a request's cookies come to.
+type admission struct {
+	verdict   Verdict
+	entry     *entry
+	token     token  // the one that was admitted
+	n         uint32 // its generation
+	malformed [2]bool
+	ambiguous bool
+	flooded   bool
+	present   bool // some token of ours was presented, good or not
+	ip        string
+}
+
+// admit judges the cookies of r. It is the only way in: Handler, Check and Require all come here.
+func (m *Manager) admit(r *http.Request, a *admission) {
+	a.verdict = Invalid
+	p := m.cookies.find(r.Header)
+	if !p.session.found && !p.visit.found {
+		return
+	}
+	a.present = true
+	if m.cookies.insecure && !isLoopback(r) {
+		return
+	}
+	now := m.clock.now()
+	if p.session.found {
+		m.admitOne(r, a, &p.session, KindBrowser, now)
+		if a.verdict != Invalid {
+			return
+		}
+	}
+	if p.visit.found && !a.flooded {
+		m.admitOne(r, a, &p.visit, KindVisit, now)
+	}
+}
+
+func (m *Manager) admitOne(r *http.Request, a *admission, c *presentedCookie, kind Kind, now instant) {
+	if c.twice {
+		a.ambiguous = true
+		m.refused(r, a, ReasonAmbiguous, Info{Kind: kind}, now)
+		return
+	}
+	t, ok := parseToken(c.value)
+	if !ok {
+		a.malformed[kind-KindVisit] = true
+		m.refused(r, a, ReasonMalformed, Info{Kind: kind}, now)
+		return
+	}
+	id := t.selector.id()
+	if m.lease.fresh(now) {
+		if e := m.cache.get(id); e != nil && m.admitCached(r, a, e, &t, kind, now) {
+			return
+		}
+	}
+	m.admitStored(r, a, id, t, kind)
+}
+
+// admitCached admits what needs neither a write nor a refusal; every other ruling is left to a fresh
+// read (R10).
+func (m *Manager) admitCached(r *http.Request, a *admission, e *entry, t *token, kind Kind, now instant) bool {
+	n, ok := e.generation(&t.verifier)
+	ms := now.ms()
+	if !ok || e.who.kind != kind || ms >= e.idleEnd.Load() || ms >= e.absolute {
+		return false
+	}
+	switch e.gen.judge(n, ms, m.policy.Grace) {
+	case rulingCurrent, rulingBehind:
+		m.accept(r, a, e, t, n, now)
+		return true
+	}
+	return false
+}
+
+func (m *Manager) accept(r *http.Request, a *admission, e *entry, t *token, n uint32, now instant) {
+	a.verdict, a.entry, a.token, a.n = Valid, e, *t, n
+	if m.backdrop != nil && m.backdrop(r) {
+		return
+	}
+	if n < e.gen.cur && now.ms() > e.gen.curSince+2*m.policy.Rotate.Milliseconds() && now.ms() >= e.touched.Load()+m.limits(e.who.kind).touch.Milliseconds() {
+		m.observe(Event{Kind: EventStalled, Time: now.time(), Session: e.info()})
+	}
+	m.touch(e, now)
+}
+
+// admitAttempts bounds how often a check begins again because others changed the record meanwhile.
+const admitAttempts = 5
+
+// admitStored judges by a fresh read of the store.
+func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kind Kind) {
+	now := m.clock.now()
+	ip := m.clientIP(r)
+	if m.flood.full(ip, id, now) {
+		a.flooded = true
+		return
+	}
+	if !tagged(m.keys, &t.selector) {
+		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
+		return
+	}
+	ctx, cancel := m.storeContext(r.Context())
+	defer cancel()
+	if !m.lease.fresh(now) {
+		if err := m.renewLease(ctx); err != nil {
+			m.unknown(a, "poll", err)
+			return
+		}
+	}
+	for range admitAttempts {
+		again := m.judgeStored(ctx, r, a, id, &t, kind)
+		if !again {
+			return
+		}
+	}
+	m.unknown(a, "check", ErrConflict)
+}
+
+func (m *Manager) unknown(a *admission, doing string, err error) {
+	a.verdict = Unknown
+	m.unavailable(doing, err)
+}
+
+// judgeStored reads the record once and rules; again means that somebody else changed it meanwhile.
+func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission, id ID, t *token, kind Kind) (again bool) {
+	fill := m.cache.begin(id)
+	defer fill.end()
+	shared, err := fill.load(ctx, m.store)
+	now := m.clock.now()
+	switch {
+	case errors.Is(err, ErrNotFound):
+		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
+		return false
+	case err != nil:
+		m.unknown(a, "load", err)
+		return false
+	case fill.void.Load():
+		return true
+	case m.denied.has(id):
+		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
+		return false
+	}
+	own := *shared
+	rec := &own
+	i, err := m.openIdentity(rec)
+	if err != nil {
+		m.refused(r, a, ReasonUnreadable, Info{ID: id, Kind: kind}, now)
+		return false
+	}
+	if i.kind != kind || i.realm != m.realm {
+		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
+		return false
+	}
+	if touched, ok := m.toucher.pendingTouch(id); ok {
+		rec.Seen, rec.IdleEnd = touched.Seen, touched.IdleEnd
+	}
+	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &t.selector, &i.seed)
+	if err != nil {
+		m.refused(r, a, ReasonUnreadable, Info{ID: id, Kind: kind}, now)
+		return false
+	}
+	n, ok := v.generation(t.verifier)
+	e := m.newEntry(rec, i, n, t.verifier, m.cache.get(id))
+	if !ok {
+		m.refused(r, a, ReasonForged, e.info(), now)
+		return false
+	}
+	switch ms := now.ms(); {
+	case ms >= e.absolute:
+		m.expire(ctx, r, a, e, ReasonAbsolute, now)
+		return false
+	case ms >= e.idleEnd.Load():
+		m.expire(ctx, r, a, e, ReasonIdle, now)
+		return false
+	}
+	why := ReasonRotated
+	switch i.gen.judge(n, now.ms(), m.policy.Grace) {
+	case rulingReplay:
+		return m.replayed(ctx, r, a, e, now)
+	case rulingConfirm:
+		i.gen.confirm(n, now.ms())
+	case rulingSettle:
+		i.gen.settle()
+		why = ReasonSettled
+	default:
+		m.cache.put(fill, e)
+		m.accept(r, a, e, t, n, now)
+		return false
+	}
+	switch err := m.writeGeneration(ctx, rec, i, why, now); {
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
+		return true
+	case err != nil:
+		m.unknown(a, "confirm", err)
+		return false
+	}
+	e = m.newEntry(rec, i, n, t.verifier, e)
+	m.cache.put(fill, e)
+	m.accept(r, a, e, t, n, now)
+	m.observe(Event{Kind: EventChanged, Reason: why, Time: now.time(), Session: e.info()})
+	return false
+}
+
+// writeGeneration stores i's generations in rec and tells all nodes by the log.
+func (m *Manager) writeGeneration(ctx context.Context, rec *Record, i *identity, why Reason, now instant) error {
+	changed, err := m.newEntryOf(rec, EntryChanged, why, &i.who, now)
+	if err != nil {
+		return err
+	}
+	if err := m.sealIdentity(rec, i, now); err != nil {
+		return err
+	}
+	return m.store.Update(ctx, rec, changed)
+}
+
+// newEntryOf begins a log entry about rec.
+func (m *Manager) newEntryOf(rec *Record, kind EntryKind, why Reason, w *who, now instant) (*Entry, error) {
+	op, err := newOp(m.random)
+	if err != nil {
+		return nil, err
+	}
+	e := &Entry{
+		Version: EntryVersion, Kind: kind, Op: op, Session: rec.ID, Subject: rec.Subject, Actor: rec.Actor,
+		Parent: rec.Parent, Root: rec.Root, Reason: why, Time: now.time(),
+	}
+	return e, m.detail(e, w, now)
+}
+
+// expire refuses a session whose time is up and ends it in the store, unless the clock has just
+// jumped: then it is refused but not deleted (R21).
+func (m *Manager) expire(ctx context.Context, r *http.Request, a *admission, e *entry, why Reason, now instant) {
+	if m.clock.mayDelete(now) {
+		if err := m.endOne(ctx, e, why, now); err != nil {
+			m.unavailable("end", err)
+		}
+	}
+	m.refused(r, a, why, e.info(), now)
+}
+
+// replayed ends a session whose retired token came back: either the client or a thief has a copy
+// that the other does not know of.
+func (m *Manager) replayed(ctx context.Context, r *http.Request, a *admission, e *entry, now instant) (again bool) {
+	if err := m.endOne(ctx, e, ReasonReplayed, now); err != nil {
+		m.unknown(a, "end", err)
+		return false
+	}
+	m.refused(r, a, ReasonReplayed, e.info(), now)
+	return false
+}
+
+// refused tells of a token that is no good and counts it against its source.
+func (m *Manager) refused(r *http.Request, a *admission, why Reason, about Info, now instant) {
+	a.verdict = Invalid
+	about.IP = m.clientIP(r).String()
+	m.observe(Event{Kind: EventRefused, Reason: why, Time: now.time(), Session: about})
+	switch why {
+	case ReasonMalformed, ReasonAmbiguous, ReasonIdle, ReasonAbsolute:
+		return // cost nothing, or can be had only with a token that was good
+	}
+	if m.flood.refused(m.clientIP(r), about.ID, now) {
+		m.observe(Event{Kind: EventRefused, Reason: ReasonFlood, Time: now.time(), Session: Info{IP: about.IP}})
+		m.log.Warn("many bad session tokens from one source", "ip", about.IP)
+	}
+}
+
+// Check looks at r alone, with no wrapper and no change to the answer: for forward-auth endpoints
+// and sockets. It confirms, settles, touches and ends replays as [Manager.Handler] does, but sets no
+// cookie. On the warm path it allocates nothing and asks nobody.
+func (m *Manager) Check(r *http.Request) (View, Verdict) {
+	var a admission
+	m.admit(r, &a)
+	if a.flooded {
+		return View{}, Unknown
+	}
+	return View{a.entry}, a.verdict
+}

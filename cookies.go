@@ -1,0 +1,141 @@
+package counterfoil
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// cookies finds, sets and clears the two cookies of a manager. All rules on who may touch the jar
+// (R5 to R7) end up here.
+type cookies struct {
+	session, visit string
+	sameSite       http.SameSite
+	persistent     bool
+	insecure       bool
+}
+
+func newCookies(c Cookie) (cookies, error) {
+	out := cookies{session: c.Name, visit: c.VisitName, sameSite: c.SameSite, persistent: c.Persistent, insecure: c.Insecure}
+	var errs []error
+	prefix := "__Host-Http-"
+	if c.Insecure {
+		prefix = ""
+	}
+	if out.session == "" {
+		out.session = prefix + "session"
+	}
+	if out.visit == "" {
+		out.visit = prefix + "visit"
+	}
+	for _, name := range []string{out.session, out.visit} {
+		if !c.Insecure && !strings.HasPrefix(name, "__Host-") {
+			errs = append(errs, fmt.Errorf("counterfoil: cookie: name %q must begin with __Host- or __Host-Http-", name))
+		}
+		if err := (&http.Cookie{Name: name, Value: "x"}).Valid(); err != nil || len(name) > 64 {
+			errs = append(errs, fmt.Errorf("counterfoil: cookie: %q is no name for a cookie", name))
+		}
+	}
+	if out.session == out.visit {
+		errs = append(errs, errors.New("counterfoil: cookie: Name and VisitName must differ"))
+	}
+	switch out.sameSite {
+	case 0, http.SameSiteDefaultMode:
+		out.sameSite = http.SameSiteLaxMode
+	case http.SameSiteLaxMode, http.SameSiteStrictMode:
+	default:
+		errs = append(errs, errors.New("counterfoil: cookie: SameSite must be Lax or Strict; None would take the protection away"))
+	}
+	return out, errors.Join(errs...)
+}
+
+// presented is what a request brought under our two names.
+type presented struct{ session, visit presentedCookie }
+
+type presentedCookie struct {
+	value string
+	found bool
+	twice bool // with different values
+}
+
+func (p *presentedCookie) add(value string) {
+	if p.found && p.value != value {
+		p.twice = true
+	}
+	p.value, p.found = value, true
+}
+
+// find walks the Cookie headers; http.Request.Cookie would allocate.
+func (c *cookies) find(h http.Header) (p presented) {
+	for _, line := range h["Cookie"] {
+		for line != "" {
+			var part string
+			part, line, _ = strings.Cut(line, ";")
+			for part != "" && (part[0] == ' ' || part[0] == '\t') {
+				part = part[1:]
+			}
+			if value, ok := named(part, c.session); ok {
+				p.session.add(value)
+			} else if value, ok := named(part, c.visit); ok {
+				p.visit.add(value)
+			}
+		}
+	}
+	return p
+}
+
+func named(part, name string) (value string, ok bool) {
+	if len(part) <= len(name) || part[len(name)] != '=' || part[:len(name)] != name {
+		return "", false
+	}
+	return strings.TrimRight(part[len(name)+1:], " \t"), true
+}
+
+// set makes the answer carry a token, in place of any cookie of that name it already sets, and keeps
+// shared caches away from it. left is the time to the absolute end, for a persistent session.
+func (c *cookies) set(h http.Header, name string, t token, persistent bool, left time.Duration) {
+	k := http.Cookie{
+		Name: name, Value: t.reveal(), Path: "/",
+		Secure: !c.insecure, HttpOnly: true, SameSite: c.sameSite,
+	}
+	if persistent {
+		k.MaxAge = int((left + time.Second/2) / time.Second) // a sign-in of a moment ago has its whole lifetime
+		if k.MaxAge < 1 {
+			return // it ends before it could be used
+		}
+	}
+	c.put(h, name, k.String())
+}
+
+// clear makes the answer delete the cookie of that name.
+func (c *cookies) clear(h http.Header, name string) {
+	k := http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: !c.insecure, HttpOnly: true, SameSite: c.sameSite}
+	c.put(h, name, k.String())
+}
+
+func (c *cookies) put(h http.Header, name, line string) {
+	kept := h["Set-Cookie"][:0:0]
+	for _, other := range h["Set-Cookie"] {
+		if _, ours := named(other, name); !ours {
+			kept = append(kept, other)
+		}
+	}
+	h["Set-Cookie"] = append(kept, line)
+	h.Set("Cache-Control", "no-store")
+}
+
+// cachedByOthers reports whether the handler lets shared caches keep the answer; such an answer gets
+// no rotated cookie, another will do (R7).
+func cachedByOthers(h http.Header) bool {
+	for _, line := range h["Cache-Control"] {
+		for d := range strings.SplitSeq(strings.ToLower(line), ",") {
+			d = strings.TrimSpace(d)
+			if d == "public" || strings.HasPrefix(d, "s-maxage") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,195 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// state is one request's context, session and writer in one object; it is never pooled, since a
+// handler may keep any of them.
+type state struct {
+	context.Context
+	session Session
+	w       http.ResponseWriter
+	failed  error // why the answer was replaced
+}
+
+// Value finds the session under the manager, so that several managers share a request.
+func (st *state) Value(key any) any {
+	if m, ok := key.(*Manager); ok && m == st.session.m {
+		return &st.session
+	}
+	return st.Context.Value(key)
+}
+
+// Handler puts the visitor's session in the context of each request and commits changes before the
+// first byte of the answer. Its writer offers what the given one does (Flusher, Hijacker, …) and no
+// more. If the store cannot say whether a presented token is good, next is not called and
+// Config.Refuse answers.
+func (m *Manager) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.cookies.insecure && !isLoopback(r) {
+			m.refuse(w, r, ErrForbidden)
+			return
+		}
+		var a admission
+		m.admit(r, &a)
+		switch {
+		case a.verdict == Unknown:
+			m.refuse(w, r, ErrUnavailable)
+			return
+		case a.flooded:
+			m.refuse(w, r, ErrFlood)
+			return
+		case a.ambiguous:
+			r = r.WithContext(context.WithValue(r.Context(), ambiguous{}, true))
+		}
+		st := &state{Context: r.Context(), w: w}
+		s := &st.session
+		s.m, s.req, s.view, s.token, s.n = m, r, View{a.entry}, a.token, a.n
+		s.jar.clearSession, s.jar.clearVisit = a.malformed[KindBrowser-KindVisit], a.malformed[0]
+		defer s.release()
+		next.ServeHTTP(st.writer(), r.WithContext(st))
+		st.begin()
+	})
+}
+
+type ambiguous struct{}
+
+// Ambiguous reports whether the request carried two different cookies of a session's name, so that
+// it was taken for anonymous: a page may then say how to clear them.
+func Ambiguous(ctx context.Context) bool { return ctx.Value(ambiguous{}) != nil }
+
+// release stops watching for the end of the session.
+func (s *Session) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.off != nil {
+		s.off()
+	}
+}
+
+// FromContext returns the session that m.Handler put there. It is never nil: without Handler it is a
+// session of nobody, whose verbs return ErrNoHandler.
+func (m *Manager) FromContext(ctx context.Context) *Session {
+	if s, ok := ctx.Value(m).(*Session); ok {
+		return s
+	}
+	return new(Session)
+}
+
+// begin is called before the first byte of the answer, by whichever way it goes out: it commits, and
+// decides on cookies. It reports whether the handler's answer may go out.
+func (st *state) begin() bool {
+	s := &st.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun {
+		return st.failed == nil
+	}
+	if err := s.save(); err != nil {
+		s.begun, st.failed = true, err
+		st.replace(err)
+		return false
+	}
+	s.begun = true
+	s.rotate(st.w.Header())
+	s.writeJar(st.w.Header())
+	return true
+}
+
+// replace answers in the handler's place: what could not be kept must not be announced.
+func (st *state) replace(err error) {
+	h := st.w.Header()
+	for _, name := range []string{
+		"Content-Type", "Content-Length", "Content-Encoding", "Content-Range", "Content-Disposition",
+		"Content-Language", "Etag", "Last-Modified", "Location", "Cache-Control", "Expires", "Set-Cookie",
+	} {
+		delete(h, name)
+	}
+	s := &st.session
+	s.writeJar(h)
+	s.m.log.Warn("an answer was replaced because its session could not be written", "err", err)
+	s.m.refuse(st.w, s.req, err)
+}
+
+// rotate makes the successor due, by the record as it is now, not as it was when the request came
+// (R2.1): a slow answer must not put an old token back.
+func (s *Session) rotate(h http.Header) {
+	e := s.view.e
+	if e == nil || s.jar.send || s.jar.clearSession || e.who.kind == KindVisit {
+		return
+	}
+	m, now := s.m, s.m.clock.now()
+	if !e.gen.due(now.ms(), m.policy.Rotate) || s.n != e.gen.cur || cachedByOthers(h) {
+		return
+	}
+	if m.backdrop != nil && m.backdrop(s.req) {
+		return
+	}
+	if !m.lease.fresh(now) {
+		return // another answer will do
+	}
+	if e = m.cache.get(e.id); e == nil || s.n != e.gen.cur || !e.gen.due(now.ms(), m.policy.Rotate) {
+		return
+	}
+	v, err := newVerifiers(m.keys, e.verifierKey, e.who.kind, e.id, &s.token.selector, &e.seed)
+	if err != nil {
+		return // its key is going: the session will be refused at the next read
+	}
+	s.jar.send, s.jar.token = true, token{s.token.selector, v.of(e.gen.successor())}
+}
+
+// writeJar writes what was decided into the answer's header.
+func (s *Session) writeJar(h http.Header) {
+	c, now := &s.m.cookies, s.m.clock.now()
+	if s.jar.clearSession {
+		c.clear(h, c.session)
+	}
+	if s.jar.clearVisit && (s.jar.clearSession || hasCookie(s.req.Header, c.visit)) {
+		c.clear(h, c.visit)
+	}
+	if e := s.view.e; s.jar.send && e != nil {
+		name := c.session
+		if e.who.kind == KindVisit {
+			name = c.visit
+		}
+		c.set(h, name, s.jar.token, e.persistent, e.left(now))
+	}
+}
+
+func hasCookie(h http.Header, name string) bool {
+	one := cookies{session: name}
+	return one.find(h).session.found
+}
+
+// refusePlainly is the default of Config.Refuse.
+func refusePlainly(w http.ResponseWriter, _ *http.Request, err error) {
+	code := RefusalStatus(err)
+	if code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(int(RetryAfter/time.Second)))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, http.StatusText(code), code)
+}
+
+// RetryAfter is what refusals that may pass tell a client to wait.
+const RetryAfter = 5 * time.Second
+
+// RefusalStatus returns the HTTP status of an error given to Config.Refuse.
+func RefusalStatus(err error) int {
+	switch {
+	case errors.Is(err, ErrNotSignedIn), errors.Is(err, ErrEnded):
+		return http.StatusUnauthorized
+	case errors.Is(err, ErrStepUp), errors.Is(err, ErrForbidden):
+		return http.StatusForbidden
+	case errors.Is(err, ErrFlood):
+		return http.StatusTooManyRequests
+	case errors.Is(err, ErrTooLarge):
+		return http.StatusInternalServerError
+	}
+	return http.StatusServiceUnavailable
+}

@@ -1,0 +1,237 @@
+package counterfoil
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// who is what a session tells of its subject: part of the sealed identity, and the sealed detail of
+// log entries.
+type who struct {
+	kind           Kind
+	subject, actor string
+	methods        []string
+	level          uint8
+	proved         int64 // ms
+	ip, label      string
+}
+
+// identity is the sealed half of a record that opens with the keyring alone. Its copies of clear
+// fields are what the manager judges by.
+type identity struct {
+	who
+	realm        string
+	persistent   bool
+	parent, root ID
+	epoch        uint64
+	created      int64 // ms
+	absolute     int64 // ms
+	gen          generations
+	seed         [16]byte
+	verifierKey  keyring.KeyID
+
+	// Sealed state of features that this version carries but does not read: a pending and a settled
+	// raise, the last mint of a grant, the binding to a client's key.
+	pending, raised, mint, binding []byte
+}
+
+const identityVersion = 1
+
+var errEncoding = errors.New("counterfoil: sealed content has an unknown form; a newer version may have written it")
+
+func addString(b *cryptobyte.Builder, s string) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(s)) })
+}
+
+func readString(in *cryptobyte.String, out *string) bool {
+	var s cryptobyte.String
+	if !in.ReadUint16LengthPrefixed(&s) {
+		return false
+	}
+	*out = string(s)
+	return true
+}
+
+func (w *who) add(b *cryptobyte.Builder) {
+	b.AddUint8(uint8(w.kind))
+	addString(b, w.subject)
+	addString(b, w.actor)
+	b.AddUint8(uint8(len(w.methods)))
+	for _, m := range w.methods {
+		addString(b, m)
+	}
+	b.AddUint8(w.level)
+	b.AddUint64(uint64(w.proved))
+	addString(b, w.ip)
+	addString(b, w.label)
+}
+
+func (w *who) read(in *cryptobyte.String) bool {
+	var kind, n uint8
+	var proved uint64
+	if !in.ReadUint8(&kind) || !readString(in, &w.subject) || !readString(in, &w.actor) || !in.ReadUint8(&n) {
+		return false
+	}
+	w.kind = Kind(kind)
+	if n > 0 {
+		w.methods = make([]string, n)
+	}
+	for i := range w.methods {
+		if !readString(in, &w.methods[i]) {
+			return false
+		}
+	}
+	ok := in.ReadUint8(&w.level) && in.ReadUint64(&proved) && readString(in, &w.ip) && readString(in, &w.label)
+	w.proved = int64(proved)
+	return ok
+}
+
+// encode writes the versioned form of a log entry's detail.
+func (w *who) encode() ([]byte, error) {
+	b := cryptobyte.NewBuilder(make([]byte, 0, 160))
+	b.AddUint8(identityVersion)
+	w.add(b)
+	return b.Bytes()
+}
+
+func decodeWho(data []byte) (w who, err error) {
+	in := cryptobyte.String(data)
+	var version uint8
+	if !in.ReadUint8(&version) || version != identityVersion || !w.read(&in) || !in.Empty() {
+		return who{}, errEncoding
+	}
+	return w, nil
+}
+
+func (i *identity) encode() ([]byte, error) {
+	b := cryptobyte.NewBuilder(make([]byte, 0, 320))
+	b.AddUint8(identityVersion)
+	i.who.add(b)
+	addString(b, i.realm)
+	b.AddUint8(flag(i.persistent) | flag(i.gen.settled)<<1)
+	b.AddBytes(i.parent[:])
+	b.AddBytes(i.root[:])
+	b.AddUint64(i.epoch)
+	b.AddUint64(uint64(i.created))
+	b.AddUint64(uint64(i.absolute))
+	b.AddUint32(i.gen.cur)
+	b.AddUint32(i.gen.prev)
+	b.AddUint32(i.gen.top)
+	b.AddUint64(uint64(i.gen.curSince))
+	b.AddBytes(i.seed[:])
+	b.AddUint32(uint32(i.verifierKey))
+	for _, part := range [][]byte{i.pending, i.raised, i.mint, i.binding} {
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(part) })
+	}
+	return b.Bytes()
+}
+
+func decodeIdentity(data []byte) (*identity, error) {
+	in := cryptobyte.String(data)
+	i := new(identity)
+	var version, flags uint8
+	var created, absolute, since uint64
+	var kid uint32
+	ok := in.ReadUint8(&version) && version == identityVersion &&
+		i.who.read(&in) && readString(&in, &i.realm) && in.ReadUint8(&flags) &&
+		in.CopyBytes(i.parent[:]) && in.CopyBytes(i.root[:]) &&
+		in.ReadUint64(&i.epoch) && in.ReadUint64(&created) && in.ReadUint64(&absolute) &&
+		in.ReadUint32(&i.gen.cur) && in.ReadUint32(&i.gen.prev) && in.ReadUint32(&i.gen.top) &&
+		in.ReadUint64(&since) && in.CopyBytes(i.seed[:]) && in.ReadUint32(&kid)
+	for _, part := range []*[]byte{&i.pending, &i.raised, &i.mint, &i.binding} {
+		var s cryptobyte.String
+		ok = ok && in.ReadUint16LengthPrefixed(&s)
+		if len(s) > 0 {
+			*part = append([]byte(nil), s...)
+		}
+	}
+	if !ok || !in.Empty() || flags > 3 || i.gen.cur == 0 {
+		return nil, errEncoding
+	}
+	i.persistent, i.gen.settled = flags&1 != 0, flags&2 != 0
+	i.created, i.absolute, i.gen.curSince = int64(created), int64(absolute), int64(since)
+	i.verifierKey = keyring.KeyID(kid)
+	return i, nil
+}
+
+func flag(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Associated data of a sealed part: it opens only in the store, session and turn it was sealed for.
+func partData(storeID []byte, part string, name []byte, count uint64) []byte {
+	b := make([]byte, 0, 64)
+	b = append(b, RecordVersion)
+	b = append(b, storeID...)
+	b = append(b, part...)
+	b = append(b, name...)
+	for shift := 56; shift >= 0; shift -= 8 {
+		b = append(b, byte(count>>shift))
+	}
+	return b
+}
+
+// sealIdentity puts i into rec as its next identity part.
+func (m *Manager) sealIdentity(rec *Record, i *identity, now instant) error {
+	plain, err := i.encode()
+	if err != nil {
+		return fmt.Errorf("counterfoil: identity does not fit its record: %w", err)
+	}
+	rec.IdentityCount++
+	aad := partData(m.storeID, "identity", rec.ID[:], rec.IdentityCount)
+	rec.IdentityKey, rec.Identity, err = m.keys.Seal(keyring.Identity, now.time(), aad, plain)
+	rec.VerifierKey = i.verifierKey
+	return err
+}
+
+// errUnreadable means that a record's sealed part does not open: its key is gone or it was changed.
+var errUnreadable = errors.New("counterfoil: the record does not open; its key is gone, or it was tampered with")
+
+// openIdentity returns what rec's seal proves, and refuses a record whose clear fields say otherwise.
+func (m *Manager) openIdentity(rec *Record) (*identity, error) {
+	if rec.Version != RecordVersion {
+		return nil, fmt.Errorf("%w: record version %d", errUnreadable, rec.Version)
+	}
+	aad := partData(m.storeID, "identity", rec.ID[:], rec.IdentityCount)
+	plain, err := m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	i, err := decodeIdentity(plain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if i.kind != rec.Kind || i.parent != rec.Parent || i.root != rec.Root || i.epoch != rec.Epoch ||
+		i.created != rec.Created.UnixMilli() || i.absolute != rec.AbsoluteEnd.UnixMilli() ||
+		m.subjectHash(i.subject) != rec.Subject || m.subjectHash(i.actor) != rec.Actor {
+		return nil, fmt.Errorf("%w: clear and sealed fields differ", errUnreadable)
+	}
+	return i, nil
+}
+
+// detail seals who for a log entry.
+func (m *Manager) detail(e *Entry, w *who, now instant) error {
+	plain, err := w.encode()
+	if err != nil {
+		return err
+	}
+	e.DetailKey, e.Detail, err = m.keys.Seal(keyring.Detail, now.time(), partData(m.storeID, "detail", e.Op[:], 0), plain)
+	return err
+}
+
+func (m *Manager) openDetail(e *Entry) (who, error) {
+	plain, err := m.keys.Open(e.DetailKey, keyring.Detail, partData(m.storeID, "detail", e.Op[:], 0), e.Detail)
+	if err != nil {
+		return who{}, err
+	}
+	return decodeWho(plain)
+}
+
+func msTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

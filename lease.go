@@ -1,0 +1,169 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lease says until when this node may trust its near cache: until L after it last sent a poll that
+// proved it had the whole log (R9, R17, R21).
+type lease struct {
+	length time.Duration // the usable part of L
+
+	sentMono atomic.Int64
+	sentWall atomic.Int64
+
+	mu          sync.Mutex // held by the one poll that runs
+	node        string
+	incarnation string
+	applied     uint64
+
+	joinMu  sync.Mutex
+	running chan struct{} // closed when the poll that runs is over; nil: none runs
+}
+
+// Nodes use the cache only to this part of L, so that "within L" is true.
+const (
+	leaseUseNum = 98
+	leaseUseDen = 100
+	clockApart  = 500 * time.Millisecond // how far the two clocks may disagree on an age
+	pollPage    = 1000
+)
+
+func newLease(l time.Duration) *lease {
+	x := &lease{length: l * leaseUseNum / leaseUseDen}
+	x.sentMono.Store(int64(-24 * time.Hour))
+	return x
+}
+
+// fresh reports whether the lease holds at now, by both clocks.
+func (l *lease) fresh(now instant) bool {
+	mono := time.Duration(int64(now.mono) - l.sentMono.Load())
+	wall := time.Duration(now.wall - l.sentWall.Load())
+	return mono >= 0 && wall >= 0 && mono <= l.length && wall <= l.length && (mono-wall).Abs() <= clockApart
+}
+
+func (l *lease) renew(sent instant) {
+	l.sentMono.Store(int64(sent.mono))
+	l.sentWall.Store(sent.wall)
+}
+
+// renewLease waits for one poll: the one that runs, or one that it starts itself.
+func (m *Manager) renewLease(ctx context.Context) error {
+	l := m.lease
+	for {
+		l.joinMu.Lock()
+		running := l.running
+		if running == nil {
+			running = make(chan struct{})
+			l.running = running
+			l.joinMu.Unlock()
+			err := m.poll(ctx)
+			l.joinMu.Lock()
+			l.running = nil
+			l.joinMu.Unlock()
+			close(running)
+			return err
+		}
+		l.joinMu.Unlock()
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if l.fresh(m.clock.now()) {
+			return nil
+		}
+	}
+}
+
+// poll reads what is new in the log, applies it, and renews the lease from the moment it was sent.
+func (m *Manager) poll(ctx context.Context) error {
+	l := m.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sent := m.clock.now()
+	for {
+		page, err := m.store.Poll(ctx, Poll{Node: l.node, Since: l.applied, Acked: l.applied, Max: pollPage})
+		switch {
+		case errors.Is(err, ErrFenced):
+			if l.node, err = nodeName(m.random); err != nil {
+				return err
+			}
+			m.forgetAll("this node was fenced and joins again")
+			continue
+		case errors.Is(err, ErrGap):
+			m.forgetAll("the log no longer reaches back to what this node had read")
+			l.applied, l.incarnation = page.Head, page.Incarnation
+			l.renew(sent)
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: poll: %w", ErrUnavailable, err)
+		case page.Incarnation != l.incarnation || page.Head < l.applied:
+			if l.incarnation != "" {
+				m.forgetAll("the log has another incarnation: the store was restored or failed over")
+			}
+			l.incarnation, l.applied = page.Incarnation, page.Head
+			l.renew(sent)
+			return nil
+		}
+		// The lease counts from the first page of a backlog: all of that was there when it was sent.
+		for i := range page.Entries {
+			m.apply(&page.Entries[i])
+			l.applied = page.Entries[i].Seq
+		}
+		if l.applied >= page.Head || len(page.Entries) == 0 {
+			l.renew(sent)
+			return nil
+		}
+	}
+}
+
+// apply drops what a log entry makes stale and ends the streams that hang on what it ends.
+func (m *Manager) apply(e *Entry) {
+	switch e.Kind {
+	case EntryChanged:
+		m.cache.dropBelow(e.Session, e.Revision)
+	case EntryEnded:
+		m.cache.drop(e.Session)
+		m.watches.end(e)
+		m.denied.forget(e.Session)
+	case EntryEndedSubject, EntryEndedAll:
+		m.cache.dropCovered(e)
+		m.watches.end(e)
+	}
+}
+
+func (m *Manager) forgetAll(why string) {
+	m.cache.flush()
+	for _, w := range m.watches.all() {
+		m.background.after(0, func() { m.recheck(w) })
+	}
+	m.observe(Event{Kind: EventLog, Time: m.clock.now().time()})
+	m.log.Warn("session cache dropped", "why", why)
+}
+
+// pollForever polls every third of L, with jitter so that nodes do not beat together.
+func (m *Manager) pollForever() {
+	m.background.after(m.jitter(m.leaseLength/3), func() {
+		ctx, cancel := m.storeContext(context.Background())
+		defer cancel()
+		if err := m.renewLease(ctx); err != nil {
+			m.unavailable("poll", err)
+		}
+		m.pollForever()
+	})
+}
+
+func nodeName(random io.Reader) (string, error) {
+	var b [9]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", err
+	}
+	return tokenEncoding.EncodeToString(b[:]), nil
+}

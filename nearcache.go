@@ -1,0 +1,207 @@
+package counterfoil
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// nearCache holds what this node may trust without asking the store, for as long as its lease is
+// fresh. What is put in must come from a fill that was begun before the store was asked (R11).
+type nearCache struct {
+	bound  int64 // bytes a shard; <= 0: nothing is kept
+	shards [cacheShards]cacheShard
+	count  atomic.Int64
+}
+
+const cacheShards = 64
+
+type cacheShard struct {
+	mu      sync.RWMutex
+	entries map[ID]*entry
+	fills   map[ID][]*fill
+	bytes   int64
+	peak    int // most entries since the map was made
+}
+
+// fill is a read of the store under way, shared by all who come before it is answered. Whatever the
+// log says of the session meanwhile voids it.
+type fill struct {
+	shard *cacheShard
+	id    ID
+	users int
+	void  atomic.Bool
+
+	once sync.Once
+	done bool // answered: later ones begin anew; under the shard's lock
+	rec  *Record
+	err  error
+}
+
+func newNearCache(bytes int64) *nearCache {
+	c := &nearCache{bound: bytes / cacheShards}
+	for i := range c.shards {
+		c.shards[i].entries = make(map[ID]*entry)
+		c.shards[i].fills = make(map[ID][]*fill)
+	}
+	return c
+}
+
+func (c *nearCache) shard(id ID) *cacheShard { return &c.shards[id[0]%cacheShards] }
+
+func (c *nearCache) get(id ID) *entry {
+	s := c.shard(id)
+	s.mu.RLock()
+	e := s.entries[id]
+	s.mu.RUnlock()
+	return e
+}
+
+// begin announces that the store is about to be asked about id. end must be called.
+func (c *nearCache) begin(id ID) *fill {
+	s := c.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.fills[id]
+	if n := len(list); n > 0 && !list[n-1].done {
+		list[n-1].users++
+		return list[n-1]
+	}
+	f := &fill{shard: s, id: id, users: 1}
+	s.fills[id] = append(list, f)
+	return f
+}
+
+// load asks the store once for all who share f. The record is theirs in common: copy it to change it.
+func (f *fill) load(ctx context.Context, store Store) (*Record, error) {
+	f.once.Do(func() {
+		f.rec, f.err = store.Load(ctx, f.id)
+		f.shard.mu.Lock()
+		f.done = true
+		f.shard.mu.Unlock()
+	})
+	return f.rec, f.err
+}
+
+func (f *fill) end() {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.users--; f.users > 0 {
+		return
+	}
+	list := slices.DeleteFunc(s.fills[f.id], func(other *fill) bool { return other == f })
+	if len(list) == 0 {
+		delete(s.fills, f.id)
+	} else {
+		s.fills[f.id] = list
+	}
+}
+
+// put keeps e, which was read under f, unless f is void or something newer is there.
+func (c *nearCache) put(f *fill, e *entry) {
+	if c.bound <= 0 {
+		return
+	}
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.entries[e.id]
+	if f.void.Load() || old != nil && old.revision > e.revision {
+		return
+	}
+	if old != nil {
+		s.bytes -= old.size()
+	} else {
+		c.count.Add(1)
+	}
+	s.entries[e.id] = e
+	s.bytes += e.size()
+	s.peak = max(s.peak, len(s.entries))
+	for s.bytes > c.bound && len(s.entries) > 1 {
+		c.remove(s, s.victim(e))
+	}
+}
+
+// victim picks the least recently used of a few; keep is spared.
+func (s *cacheShard) victim(keep *entry) (v *entry) {
+	const sample = 8
+	n := 0
+	for _, e := range s.entries { // Go begins at a random place
+		if e == keep {
+			continue
+		}
+		if v == nil || e.touched.Load() < v.touched.Load() {
+			v = e
+		}
+		if n++; n == sample {
+			break
+		}
+	}
+	return v
+}
+
+// remove takes e out; the shard is locked. Go's maps never shrink, so a map that has lost three
+// quarters of its entries is made anew.
+func (c *nearCache) remove(s *cacheShard, e *entry) {
+	delete(s.entries, e.id)
+	s.bytes -= e.size()
+	c.count.Add(-1)
+	if s.peak > 256 && len(s.entries) < s.peak/4 {
+		m := make(map[ID]*entry, len(s.entries))
+		for id, e := range s.entries {
+			m[id] = e
+		}
+		s.entries, s.peak = m, len(m)
+	}
+}
+
+// drop forgets id and voids its fills.
+func (c *nearCache) drop(id ID) { c.dropBelow(id, 1<<64-1) }
+
+// dropBelow forgets id if what is kept is older than revision, and voids its fills: they may have
+// read the older one.
+func (c *nearCache) dropBelow(id ID, revision uint64) {
+	s := c.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[id]; e != nil {
+		if e.revision >= revision {
+			return // our own change, read back from the log
+		}
+		c.remove(s, e)
+	}
+	s.void(id)
+}
+
+// void spoils the fills of id: what they read is not kept, and later ones begin anew.
+func (s *cacheShard) void(id ID) {
+	for _, f := range s.fills[id] {
+		f.void.Store(true)
+		f.done = true
+	}
+}
+
+// dropCovered forgets what an end of many covers, and voids every fill: what they read is not known
+// yet.
+func (c *nearCache) dropCovered(e *Entry) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, kept := range s.entries {
+			if e.Ends(&Record{ID: kept.id, Subject: kept.subject, Actor: kept.actor, Parent: kept.parent, Root: kept.root, Epoch: kept.epoch}) {
+				c.remove(s, kept)
+			}
+		}
+		for id := range s.fills {
+			s.void(id)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// flush forgets everything and voids every fill.
+func (c *nearCache) flush() {
+	c.dropCovered(&Entry{Kind: EntryEndedAll})
+}

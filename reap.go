@@ -1,0 +1,85 @@
+package counterfoil
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	reapEvery    = time.Minute
+	reapBatch    = 500
+	logRetention = 24 * time.Hour
+)
+
+// reaper is what is known of the last sweep.
+type reaper struct {
+	mu   sync.Mutex
+	last time.Time
+	held string
+}
+
+// reapForever sweeps after d and then by interval.
+func (m *Manager) reapForever(d time.Duration) {
+	m.background.after(d, func() {
+		m.sweep()
+		m.reapForever(m.jitter(reapEvery))
+	})
+}
+
+// sweep removes what has expired, in batches. Expiry itself is judged at each check; a sweep only
+// frees space.
+func (m *Manager) sweep() {
+	now := m.clock.now()
+	held := ""
+	if !m.clock.mayDelete(now) {
+		held = "the clock jumped ahead; nothing is deleted for an hour"
+	}
+	for held == "" {
+		// No node lets go of a session later than this after its end (R12).
+		slack := 2*30*time.Second + 2*m.leaseLength + time.Minute
+		ctx, cancel := m.storeContext(context.Background())
+		done, err := m.store.Reap(ctx, Reap{
+			Before: now.time().Add(-slack), LogBefore: now.time().Add(-logRetention), Max: reapBatch,
+		})
+		cancel()
+		if err != nil {
+			m.unavailable("reap", err)
+			held = "the store does not answer"
+		} else if done.Records > 0 {
+			m.log.Debug("expired sessions removed", "count", done.Records)
+		}
+		if err == nil && !done.More {
+			break
+		}
+	}
+	m.reaper.mu.Lock()
+	defer m.reaper.mu.Unlock()
+	if m.reaper.held = held; held == "" {
+		m.reaper.last = now.time()
+	}
+}
+
+// Health says how the manager is; it holds no secret.
+type Health struct {
+	LeaseFresh bool
+	LeaseAge   time.Duration // since the last good poll was sent
+	LastSweep  time.Time     // zero: none yet
+	SweepHeld  string        // why nothing is swept, "" if it is
+	ClockAhead time.Duration // session time ahead of the wall clock
+	Cached     int           // sessions in the near cache
+}
+
+// Health returns the manager's state at this moment. It does no I/O.
+func (m *Manager) Health() Health {
+	now := m.clock.now()
+	m.reaper.mu.Lock()
+	defer m.reaper.mu.Unlock()
+	return Health{
+		LeaseFresh: m.lease.fresh(now),
+		LeaseAge:   now.mono - time.Duration(m.lease.sentMono.Load()),
+		LastSweep:  m.reaper.last, SweepHeld: m.reaper.held,
+		ClockAhead: time.Duration(now.ns - now.wall),
+		Cached:     int(m.cache.count.Load()),
+	}
+}

@@ -1,0 +1,222 @@
+package counterfoil
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Target selects sessions to end.
+type Target struct {
+	subject string
+	only    ID
+	except  []ID
+	before  uint64
+	all     bool
+}
+
+// AllOf selects every session of a subject, those that somebody else leads in its name included.
+func AllOf(subject string) Target { return Target{subject: subject} }
+
+// Everything selects every session there is.
+func Everything() Target { return Target{all: true} }
+
+// ByID selects one session, whoever's it is: for operators. With it end all that hang on it.
+func ByID(id ID) Target { return Target{only: id} }
+
+// Only narrows AllOf to one session, which is ended only if it is that subject's: a user's own list
+// cannot end another's session.
+func (t Target) Only(id ID) Target { t.only = id; return t }
+
+// Except spares up to [MaxExcept] sessions of AllOf.
+func (t Target) Except(keep ...ID) Target {
+	t.except = append(append([]ID(nil), t.except...), keep...)
+	return t
+}
+
+// Before narrows AllOf to sessions whose sign-in proved a credential of a version below epoch, those
+// that state none included: a sign-in with the new password may run at the same time.
+func (t Target) Before(epoch uint64) Target { t.before = epoch; return t }
+
+func (t Target) check() error {
+	switch {
+	case t.subject == "" && t.only.IsZero() && !t.all:
+		return errors.New("counterfoil: the target selects nothing; begin with AllOf, ByID or Everything")
+	case (len(t.except) > 0 || t.before > 0) && (t.subject == "" || !t.only.IsZero()):
+		return errors.New("counterfoil: Except and Before go with AllOf alone")
+	case len(t.except) > MaxExcept:
+		return fmt.Errorf("counterfoil: Except spares at most %d sessions", MaxExcept)
+	}
+	return nil
+}
+
+// Revocation is the receipt of a Revoke.
+type Revocation struct {
+	Seq   uint64 // position in the log
+	Ended int    // sessions ended; -1 if the store cannot say
+
+	m    *Manager
+	done time.Duration // monotonic: when the store had acknowledged it
+}
+
+// Wait returns nil when no node can admit the ended sessions any more. Where no other process shares
+// the store that is at once; else it takes at most the lease. The revocation stands even if ctx ends
+// the wait.
+func (r Revocation) Wait(ctx context.Context) error {
+	if r.m == nil || !r.m.store.Capabilities().Shared {
+		return ctx.Err()
+	}
+	// Each node's lease counts from when it sent a poll. One sent after the commit sees the entry; one
+	// sent before it is over after L, a little more by our own clock than by any other's.
+	_, mono := r.m.clock.Now()
+	left := r.done + r.m.leaseLength + r.m.leaseLength/100 - mono
+	if left <= 0 {
+		return nil
+	}
+	over := make(chan struct{})
+	stop := r.m.clock.AfterFunc(left, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Revoke ends what t selects: durable, and in force on this node, when it returns. Sessions made
+// after it stand. Other nodes follow within the lease; [Revocation.Wait] says when all have. An
+// error that wraps ErrUnavailable means that the outcome is not known: call again. ErrNotFound: t
+// names one session, and there is none such.
+func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation, error) {
+	if err := t.check(); err != nil {
+		return Revocation{}, err
+	}
+	now := m.clock.now()
+	op, err := newOp(m.random)
+	if err != nil {
+		return Revocation{}, err
+	}
+	e := Entry{Version: EntryVersion, Op: op, Reason: why, Time: now.time()}
+	about := who{subject: t.subject}
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	switch {
+	case t.all:
+		e.Kind = EntryEndedAll
+	case t.only.IsZero():
+		e.Kind, e.Subject, e.Except, e.Epoch = EntryEndedSubject, m.subjectHash(t.subject), t.except, t.before
+	default:
+		rec, err := m.store.Load(ctx, t.only)
+		if errors.Is(err, ErrNotFound) || err == nil && t.subject != "" && rec.Subject != m.subjectHash(t.subject) {
+			return Revocation{}, ErrNotFound
+		}
+		if err != nil {
+			return Revocation{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		e.Kind, e.Session, e.Subject, e.Actor, e.Parent, e.Root = EntryEnded, rec.ID, rec.Subject, rec.Actor, rec.Parent, rec.Root
+		if i, err := m.openIdentity(rec); err == nil {
+			about = i.who
+		}
+	}
+	if err := m.detail(&e, &about, now); err != nil {
+		return Revocation{}, err
+	}
+	done, err := m.revoke(ctx, e)
+	if err != nil {
+		return Revocation{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if e.Kind == EntryEnded && done.Count == 0 {
+		return Revocation{}, ErrNotFound // it ended in between
+	}
+	ev, _ := m.Describe(e)
+	ev.Seq, ev.Count = done.Seq, done.Count
+	m.observe(ev)
+	return Revocation{Seq: done.Seq, Ended: done.Count, m: m, done: m.clock.now().mono}, nil
+}
+
+// revoke writes an end, once more if the answer was lost, and applies it here before it returns.
+func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
+	done, err := m.store.Revoke(ctx, e)
+	if err != nil {
+		done, err = m.store.Revoke(ctx, e) // the same operation: it is done once
+	}
+	m.apply(&e) // even if unknown: what is dropped is only read again
+	for _, id := range done.Ended {
+		m.apply(&Entry{Kind: EntryEnded, Session: id, Reason: e.Reason})
+	}
+	if err == nil && e.Kind != EntryEnded && done.Count > len(done.Ended) {
+		m.cache.flush() // too many to be listed
+	}
+	return done, err
+}
+
+// endOne ends the session of e.
+func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant) error {
+	rec := &Record{ID: e.id, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root}
+	entry, err := m.newEntryOf(rec, EntryEnded, why, &e.who, now)
+	if err != nil {
+		return err
+	}
+	done, err := m.revoke(ctx, *entry)
+	if err == nil && done.Count > 0 {
+		m.observe(Event{Kind: EventEnded, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
+	}
+	return err
+}
+
+// denied are sessions whose end this node could not yet write. It refuses them meanwhile.
+type denied struct {
+	mu  sync.Mutex
+	ids map[ID]bool
+}
+
+func (d *denied) has(id ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ids[id]
+}
+
+func (d *denied) add(id ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ids[id] = true
+}
+
+func (d *denied) forget(id ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.ids, id)
+}
+
+// endLater refuses the session from now on and tries to end it until the store takes it.
+func (m *Manager) endLater(e Entry) {
+	m.denied.add(e.Session)
+	m.cache.drop(e.Session)
+	m.retryEnd(e)
+}
+
+func (m *Manager) retryEnd(e Entry) {
+	m.background.after(time.Second, func() {
+		ctx, cancel := m.storeContext(context.Background())
+		defer cancel()
+		if _, err := m.store.Revoke(ctx, e); err != nil {
+			m.unavailable("end", err)
+			m.retryEnd(e)
+			return
+		}
+		m.apply(&e)
+	})
+}
+
+func newOp(random io.Reader) (op OpID, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	_, err = io.ReadFull(random, op[:])
+	return op, err
+}

@@ -1,0 +1,245 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// View is what is known of a session at the moment of a check: read-only, a small value, safe for
+// many goroutines. The zero View is nobody's.
+type View struct{ e *entry }
+
+// ID names the session; zero: nothing is stored for this visitor.
+func (v View) ID() ID {
+	if v.e == nil {
+		return ID{}
+	}
+	return v.e.id
+}
+
+// SignedIn reports whether somebody is signed in.
+func (v View) SignedIn() bool { return v.Subject() != "" }
+
+// Subject is who is signed in; "" for nobody.
+func (v View) Subject() string {
+	if v.e == nil {
+		return ""
+	}
+	return v.e.who.subject
+}
+
+// Revision changes whenever the session's identity or values do.
+func (v View) Revision() uint64 {
+	if v.e == nil {
+		return 0
+	}
+	return v.e.revision
+}
+
+// Level is the assurance, 1 to 3; 0 for nobody.
+func (v View) Level() int {
+	if v.e == nil {
+		return 0
+	}
+	return int(v.e.who.level)
+}
+
+// Info returns all that may be shown; the zero Info for nobody.
+func (v View) Info() Info {
+	if v.e == nil {
+		return Info{}
+	}
+	return v.e.info()
+}
+
+// Session is one request's session, signed in, anonymous, or nobody's yet. It is safe for many
+// goroutines and keeps the request's context. After the answer has begun it is a view that can only
+// be ended.
+type Session struct {
+	m   *Manager
+	req *http.Request
+
+	mu       sync.Mutex
+	view     View
+	token    token
+	n        uint32 // generation presented
+	begun    bool   // the answer has begun
+	hijacked bool
+	ended    error // set once the session was ended here: what reads and verbs return
+
+	values valueSet          // as read; nil: not yet
+	edits  map[string][]byte // not yet written; nil value: deleted
+
+	jar jar
+	w   *watch
+	off func()
+}
+
+// jar is what the answer will do to the client's cookies.
+type jar struct {
+	send         bool // token, under the name of its kind
+	token        token
+	clearSession bool
+	clearVisit   bool
+}
+
+// View returns what is known now.
+func (s *Session) View() View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view
+}
+
+// ID names the session; zero: nothing is stored for this visitor.
+func (s *Session) ID() ID { return s.View().ID() }
+
+// SignedIn reports whether somebody is signed in.
+func (s *Session) SignedIn() bool { return s.View().SignedIn() }
+
+// Subject is who is signed in; "" for nobody.
+func (s *Session) Subject() string { return s.View().Subject() }
+
+// Info returns all that may be shown; the zero Info for nobody.
+func (s *Session) Info() Info { return s.View().Info() }
+
+// Meets returns nil if somebody is signed in and every condition holds, else what [Manager.Require]
+// would refuse with.
+func (s *Session) Meets(cond ...Condition) error {
+	if s.m == nil {
+		return ErrNoHandler
+	}
+	return s.m.meets(s.View(), cond)
+}
+
+// Confirm asks the store whether the session lives at this moment: nil, ErrEnded, or an error that
+// wraps ErrUnavailable. Routes that must not act for a session that was just ended elsewhere call it
+// right before the act.
+func (s *Session) Confirm(ctx context.Context) error {
+	v, err := s.present()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.m.storeContext(ctx)
+	defer cancel()
+	rec, err := s.m.store.Load(ctx, v.e.id)
+	if errors.Is(err, ErrNotFound) {
+		s.m.cache.drop(v.e.id)
+		return ErrEnded
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	i, err := s.m.openIdentity(rec)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	if t, ok := s.m.toucher.pendingTouch(rec.ID); ok {
+		rec.Seen, rec.IdleEnd = t.Seen, t.IdleEnd
+	}
+	if now := s.m.clock.now().ms(); now >= s.m.absoluteEnd(i) || now >= s.m.idleEnd(rec, i) || s.m.denied.has(rec.ID) {
+		return ErrEnded
+	}
+	return nil
+}
+
+// present returns the view of a session that exists and was not ended here.
+func (s *Session) present() (View, error) {
+	if s.m == nil {
+		return View{}, ErrNoHandler
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended != nil {
+		return View{}, s.ended
+	}
+	if s.view.e == nil {
+		return View{}, ErrEnded
+	}
+	return s.view, nil
+}
+
+// Done is closed when the session ends, wherever and why ever, so that sockets and streams end with
+// it. For a visitor without a session it is closed at once. The manager stops watching when the
+// handler returns.
+func (s *Session) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w == nil {
+		if s.m == nil || s.view.e == nil || s.ended != nil {
+			s.w, s.off = &watch{done: make(chan struct{})}, func() {}
+			s.w.end(ReasonUnknown)
+		} else {
+			s.w, s.off = s.m.watch(s.view.e)
+		}
+	}
+	return s.w.done
+}
+
+// Cause says why Done was closed; "" before.
+func (s *Session) Cause() Reason {
+	s.mu.Lock()
+	w := s.w
+	s.mu.Unlock()
+	if w == nil {
+		return ""
+	}
+	return w.ended()
+}
+
+// SignOut ends the session, durably, before it returns, and clears the cookie with the answer.
+// Without a session it only clears. It may come late or after Hijack; then no cookie is cleared, and
+// the dead token opens nothing. An error that wraps ErrUnavailable means "not yet signed out
+// everywhere": this node refuses the session from now on and goes on trying to end it.
+func (s *Session) SignOut() error {
+	if s.m == nil {
+		return ErrNoHandler
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jar = jar{clearSession: true, clearVisit: true}
+	e := s.view.e
+	if e == nil {
+		return nil
+	}
+	s.view, s.values, s.edits, s.ended = View{}, nil, nil, ErrEnded
+	m, now := s.m, s.m.clock.now()
+	rec := &Record{ID: e.id, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root}
+	end, err := m.newEntryOf(rec, EntryEnded, ReasonSignOut, &e.who, now)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := m.storeContext(s.req.Context())
+	defer cancel()
+	done, err := m.revoke(ctx, *end)
+	if err != nil {
+		m.unavailable("sign out", err)
+		m.endLater(*end)
+		return fmt.Errorf("%w: not yet signed out everywhere: %w", ErrUnavailable, err)
+	}
+	if done.Count > 0 {
+		m.observe(Event{Kind: EventEnded, Reason: ReasonSignOut, Time: now.time(), Session: e.info(), Seq: done.Seq})
+	}
+	return nil
+}
+
+// mayChange reports why the session cannot be changed by this request any more; s is locked.
+func (s *Session) mayChange() error {
+	switch {
+	case s.m == nil:
+		return ErrNoHandler
+	case s.hijacked:
+		return ErrReadOnly
+	case s.begun:
+		return ErrTooLate
+	}
+	return nil
+}
+
+// left is how long the session of e has until its absolute end.
+func (e *entry) left(now instant) time.Duration {
+	return time.Duration(e.absolute-now.ms()) * time.Millisecond
+}

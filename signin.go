@@ -1,0 +1,277 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Identity says who signs in and how it was proved.
+type Identity struct {
+	Subject string    // Required; at most 255 bytes, opaque to this package.
+	Methods []string  // RFC 8176 names: "pwd", "otp", "hwk"; at most 8 of at most 32 bytes.
+	Level   int       // Assurance, 1 to 3. 0: 1.
+	Proved  time.Time // Zero: now.
+	Label   string    // Shown in lists, cut to 40 bytes. "": from the User-Agent.
+	Keep    []AnyKey  // Values that may cross from the present session. Nil: none.
+	KeepAll bool      // All values cross, if the present session is of the same subject.
+
+	Since Mark   // From Manager.Mark, taken before the credential was checked. Zero: no check.
+	Epoch uint64 // Version of the credential that was proved. 0: none.
+
+	// Nonce is what the sign-in form carried, at least 22 random characters that it was served with.
+	// The same nonce and subject again, soon after, give the same session and not a second one.
+	Nonce string
+}
+
+// Mark is a position in the store's log. The zero Mark is none.
+type Mark struct{ seq uint64 }
+
+// Mark reads the log's head from the store. Take it before the credential of a sign-in is checked,
+// and give it to SignIn: if the subject's sessions were ended in between, the sign-in is refused
+// with ErrSuperseded and the credential must be checked again (R14).
+func (m *Manager) Mark(ctx context.Context) (Mark, error) {
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	page, err := m.store.Log(ctx, 0, 0)
+	if err != nil && !errors.Is(err, ErrGap) {
+		return Mark{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return Mark{max(page.Head, 1)}, nil
+}
+
+const minNonce = 22 // characters: 128 bits of base64url
+
+func (id *Identity) check() error {
+	bad := id.Subject == "" || len(id.Subject) > 255 || len(id.Methods) > 8 || id.Level < 0 || id.Level > 3 ||
+		id.Nonce != "" && len(id.Nonce) < minNonce || len(id.Nonce) > 255
+	for _, method := range id.Methods {
+		bad = bad || method == "" || len(method) > 32
+	}
+	if bad {
+		return errors.New("counterfoil: sign-in: Subject must have 1 to 255 bytes, Methods at most 8 names of 1 to 32 bytes, Level 0 to 3, Nonce none or 22 to 255 bytes")
+	}
+	return nil
+}
+
+// SignIn ends the present session and starts a new one with a new token, durably, before it returns.
+// There is no other way to become somebody. The token goes out with the answer. Errors: ErrTooLate
+// after the answer has begun, ErrLimit under Deny, ErrSuperseded (see [Manager.Mark]), and
+// ErrUnavailable; after any error the present session is as it was, or, with ErrUnavailable, perhaps
+// ended.
+func (s *Session) SignIn(id Identity) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.mayChange(); err != nil {
+		return err
+	}
+	if err := id.check(); err != nil {
+		return err
+	}
+	ctx, cancel := s.m.storeContext(s.req.Context())
+	defer cancel()
+	values, err := s.crossing(ctx, &id)
+	if err != nil {
+		return err
+	}
+	now := s.m.clock.now()
+	w := who{
+		kind: KindBrowser, subject: id.Subject, methods: append([]string(nil), id.Methods...), level: uint8(max(id.Level, 1)),
+		proved: now.ms(), ip: s.m.clientIP(s.req).String(), label: cut(id.Label, 40),
+	}
+	if !id.Proved.IsZero() {
+		w.proved = min(w.proved, id.Proved.UnixMilli())
+	}
+	if w.label == "" {
+		w.label = deviceLabel(s.req.UserAgent())
+	}
+	c := Creation{Since: id.Since.seq, Limit: Limit{Max: s.m.policy.PerSubject, Order: s.m.policy.AtLimit, Now: now.time()}}
+	if s.view.e != nil {
+		c.Replaces = []ID{s.view.e.id}
+	}
+	return s.start(ctx, w, id.Epoch, values, id.Nonce, c, ReasonSignIn, now)
+}
+
+// crossing returns the values that go with a sign-in.
+func (s *Session) crossing(ctx context.Context, id *Identity) (valueSet, error) {
+	all := id.KeepAll && s.view.Subject() == id.Subject
+	if s.view.e == nil && len(s.edits) == 0 || !all && len(id.Keep) == 0 {
+		return nil, nil
+	}
+	old, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	old = old.with(s.edits)
+	if all {
+		return old, nil
+	}
+	kept := valueSet{}
+	for _, key := range id.Keep {
+		if data, ok := old[key.keyName()]; ok {
+			kept[key.keyName()] = data
+		}
+	}
+	return kept, nil
+}
+
+// start creates a session for this client and makes it the request's; s is locked.
+func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSet, nonce string, c Creation, why Reason, now instant) error {
+	m := s.m
+	if nonce != "" {
+		if done, err := s.resume(ctx, w.subject, nonce, now); done || err != nil {
+			return err
+		}
+	}
+	rec, i, t, err := m.mint(w, epoch, values, nonce, now)
+	if err != nil {
+		return err
+	}
+	entry, err := m.newEntryOf(rec, EntryCreated, why, &w, now)
+	if err != nil {
+		return err
+	}
+	c.Entry = *entry
+	fill := m.cache.begin(rec.ID)
+	defer fill.end()
+	done, err := m.store.Create(ctx, rec, c)
+	if err != nil && !isRefusal(err) {
+		done, err = m.store.Create(ctx, rec, c) // the same operation: it is done once
+	}
+	if errors.Is(err, ErrExists) && nonce != "" {
+		if done, err := s.resume(ctx, w.subject, nonce, now); done || err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		if isRefusal(err) && !errors.Is(err, ErrExists) {
+			return err
+		}
+		m.unavailable("create", err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	for _, old := range c.Replaces {
+		m.apply(&Entry{Kind: EntryEnded, Session: old, Reason: ReasonReplaced})
+	}
+	for _, old := range done.Evicted {
+		m.apply(&Entry{Kind: EntryEnded, Session: old, Reason: ReasonLimit})
+		m.observe(Event{Kind: EventEnded, Reason: ReasonLimit, Time: now.time(), Session: Info{ID: old, Subject: w.subject, Kind: w.kind}})
+	}
+	e := m.newEntry(rec, i, i.gen.cur, t.verifier, nil)
+	e.touched.Store(now.ms())
+	if m.keepValues {
+		v := values.with(nil)
+		e.values.Store(&v)
+	}
+	m.cache.put(fill, e)
+	kind := EventCreated
+	if w.subject != "" {
+		kind = EventSignedIn
+	}
+	m.observe(Event{Kind: kind, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
+	s.become(e, t, values.with(nil))
+	return nil
+}
+
+func isRefusal(err error) bool {
+	return errors.Is(err, ErrLimit) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrExists) || errors.Is(err, ErrNoParent)
+}
+
+// become makes e the request's session, whose token the answer carries.
+func (s *Session) become(e *entry, t token, values valueSet) {
+	s.view, s.token, s.n, s.ended = View{e}, t, e.gen.cur, nil
+	s.values, s.edits = values, nil
+	s.jar = jar{send: true, token: t, clearVisit: e.who.kind != KindVisit}
+}
+
+// resume finds the session that the same sign-in form started a moment ago.
+func (s *Session) resume(ctx context.Context, subject, nonce string, now instant) (found bool, err error) {
+	m := s.m
+	sel, _, err := nonceSelector(m.keys, m.realm, subject, nonce)
+	if err != nil {
+		return false, err
+	}
+	id := sel.id()
+	fill := m.cache.begin(id)
+	defer fill.end()
+	rec, err := fill.load(ctx, m.store)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	i, err := m.openIdentity(rec)
+	if err != nil || i.subject != subject || now.ms() > i.created+m.policy.Grace.Milliseconds() {
+		return false, errors.New("counterfoil: this sign-in form was used before; load it anew")
+	}
+	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &sel, &i.seed)
+	if err != nil {
+		return false, err
+	}
+	t := token{sel, v.of(i.gen.cur)}
+	values, err := m.openValues(rec, &sel)
+	if err != nil {
+		return false, err
+	}
+	e := m.newEntry(rec, i, i.gen.cur, t.verifier, m.cache.get(id))
+	m.cache.put(fill, e)
+	s.become(e, t, values)
+	return true, nil
+}
+
+// mint makes the record of a new session, and its first token.
+func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now instant) (*Record, *identity, token, error) {
+	fail := func(err error) (*Record, *identity, token, error) { return nil, nil, token{}, err }
+	var sel selector
+	var err error
+	rec := &Record{Version: RecordVersion, Kind: w.kind, Epoch: epoch}
+	if nonce == "" {
+		sel, rec.SelectorKey, err = newSelector(m.keys, m.random)
+	} else {
+		sel, rec.SelectorKey, err = nonceSelector(m.keys, m.realm, w.subject, nonce)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	l := m.limits(w.kind)
+	rec.ID = sel.id()
+	rec.Subject, rec.Actor = m.subjectHash(w.subject), m.subjectHash(w.actor)
+	rec.Created, rec.Seen = now.time(), now.time()
+	rec.AbsoluteEnd = rec.Created.Add(l.absolute.Truncate(time.Millisecond))
+	rec.IdleEnd = msTime(min(now.ms()+l.idle.Milliseconds(), rec.AbsoluteEnd.UnixMilli()))
+	i := &identity{
+		who: w, realm: m.realm, persistent: m.cookies.persistent, epoch: epoch,
+		created: rec.Created.UnixMilli(), absolute: rec.AbsoluteEnd.UnixMilli(),
+		gen:         generations{cur: 1, prev: 1, curSince: now.ms(), settled: true},
+		verifierKey: m.keys.Primary(),
+	}
+	if _, err := io.ReadFull(m.random, i.seed[:]); err != nil {
+		return fail(fmt.Errorf("counterfoil: no randomness for a token: %w", err))
+	}
+	v, err := newVerifiers(m.keys, i.verifierKey, w.kind, rec.ID, &sel, &i.seed)
+	if err != nil {
+		return fail(err)
+	}
+	if err := m.sealIdentity(rec, i, now); err != nil {
+		return fail(err)
+	}
+	if err := m.sealValues(rec, &sel, values); err != nil {
+		return fail(err)
+	}
+	return rec, i, token{sel, v.of(1)}, nil
+}
+
+// cut shortens s to at most n bytes without breaking a character.
+func cut(s string, n int) string {
+	for len(s) > n {
+		end := n
+		for end > 0 && s[end]&0xC0 == 0x80 {
+			end--
+		}
+		s = s[:end]
+	}
+	return s
+}

@@ -1,0 +1,125 @@
+package counterfoil
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
+
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// tokenChars is the length of a token on the wire: 32 bytes of base64url without padding.
+const tokenChars = 43
+
+var tokenEncoding = base64.RawURLEncoding.Strict()
+
+// token is the secret that a client presents: selector, then verifier.
+type token struct {
+	selector selector
+	verifier verifier
+}
+
+type (
+	// selector finds the record: 12 random bytes, then a tag of 4 that keeps floods of random
+	// tokens from the store (R15).
+	selector [16]byte
+	// verifier proves the token: an encrypted generation number (R1).
+	verifier [16]byte
+)
+
+func (token) String() string             { return "[token]" }
+func (token) GoString() string           { return "[token]" }
+func (token) Format(f fmt.State, _ rune) { io.WriteString(f, "[token]") }
+func (selector) String() string          { return "[selector]" }
+func (verifier) String() string          { return "[verifier]" }
+
+// parseToken reads the one form that a token has.
+func parseToken(s string) (t token, ok bool) {
+	if len(s) != tokenChars {
+		return token{}, false
+	}
+	var in [tokenChars]byte
+	var out [32]byte
+	copy(in[:], s)
+	n, err := tokenEncoding.Decode(out[:], in[:])
+	if err != nil || n != len(out) {
+		return token{}, false
+	}
+	copy(t.selector[:], out[:16])
+	copy(t.verifier[:], out[16:])
+	return t, true
+}
+
+// reveal writes the token as a client presents it.
+func (t token) reveal() string {
+	var b [32]byte
+	copy(b[:16], t.selector[:])
+	copy(b[16:], t.verifier[:])
+	return tokenEncoding.EncodeToString(b[:])
+}
+
+// id returns the name of the session that the selector finds.
+func (s *selector) id() (id ID) {
+	sum := sha256.Sum256(s[:])
+	copy(id[:], sum[:])
+	return id
+}
+
+// newSelector makes a selector whose tag is under the ring's primary key.
+func newSelector(keys *keyring.Ring, random io.Reader) (s selector, kid keyring.KeyID, err error) {
+	if _, err := io.ReadFull(random, s[:12]); err != nil {
+		return selector{}, 0, fmt.Errorf("counterfoil: no randomness for a token: %w", err)
+	}
+	kid = keys.Primary()
+	key, err := keys.Derive(kid, keyring.Selector)
+	if err != nil {
+		return selector{}, 0, err
+	}
+	tag := selectorTag(key, &s)
+	copy(s[12:], tag[:])
+	return s, kid, nil
+}
+
+// tagged reports whether s carries a tag under any usable key.
+func tagged(keys *keyring.Ring, s *selector) bool {
+	for _, kid := range keys.Usable() {
+		key, err := keys.Derive(kid, keyring.Selector)
+		if err != nil {
+			continue
+		}
+		tag := selectorTag(key, s)
+		if subtle.ConstantTimeCompare(tag[:], s[12:]) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+func selectorTag(key *[32]byte, s *selector) (tag [4]byte) {
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write(s[:12])
+	copy(tag[:], mac.Sum(nil))
+	return tag
+}
+
+// nonceSelector derives a selector from a sign-in form's nonce, so that the same form sent twice
+// finds the same session.
+func nonceSelector(keys *keyring.Ring, realm, subject, nonce string) (s selector, kid keyring.KeyID, err error) {
+	kid = keys.Primary()
+	key, err := keys.Derive(kid, keyring.Selector)
+	if err != nil {
+		return selector{}, 0, err
+	}
+	mac := hmac.New(sha256.New, key[:])
+	fmt.Fprintf(mac, "cf1 nonce %d %d %d ", len(realm), len(subject), len(nonce))
+	io.WriteString(mac, realm)
+	io.WriteString(mac, subject)
+	io.WriteString(mac, nonce)
+	copy(s[:12], mac.Sum(nil))
+	tag := selectorTag(key, &s)
+	copy(s[12:], tag[:])
+	return s, kid, nil
+}

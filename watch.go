@@ -1,0 +1,151 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// watches are the streams that want to know when their session ends.
+type watches struct {
+	mu     sync.Mutex
+	closed bool
+	byID   map[ID]map[*watch]struct{}
+}
+
+// watch is one stream's.
+type watch struct {
+	e    *entry
+	done chan struct{}
+
+	mu    sync.Mutex
+	cause Reason
+}
+
+func (w *watch) end(why Reason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == "" {
+		w.cause = why
+		close(w.done)
+	}
+}
+
+func (w *watch) ended() Reason {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cause
+}
+
+// watch begins to watch e until release is called.
+func (m *Manager) watch(e *entry) (w *watch, release func()) {
+	w = &watch{e: e, done: make(chan struct{})}
+	ws := &m.watches
+	ws.mu.Lock()
+	if ws.byID[e.id] == nil {
+		ws.byID[e.id] = make(map[*watch]struct{})
+	}
+	ws.byID[e.id][w] = struct{}{}
+	closed := ws.closed
+	ws.mu.Unlock()
+	if closed {
+		w.end(ReasonUnknown)
+	}
+	m.recheckAt(w, min(e.absolute, e.idleEnd.Load()))
+	// What ended before the watch stood is found by one look at the store.
+	m.background.after(0, func() { m.recheck(w) })
+	return w, func() { ws.remove(w) }
+}
+
+func (ws *watches) remove(w *watch) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	delete(ws.byID[w.e.id], w)
+	if len(ws.byID[w.e.id]) == 0 {
+		delete(ws.byID, w.e.id)
+	}
+}
+
+func (ws *watches) has(w *watch) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	_, ok := ws.byID[w.e.id][w]
+	return ok
+}
+
+// end ends the streams of what e ends.
+func (ws *watches) end(e *Entry) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, of := range ws.byID {
+		for w := range of {
+			k := w.e
+			if e.Ends(&Record{ID: k.id, Subject: k.subject, Actor: k.actor, Parent: k.parent, Root: k.root, Epoch: k.epoch}) {
+				w.end(e.Reason)
+			}
+		}
+	}
+}
+
+// all returns every watch there is.
+func (ws *watches) all() (list []*watch) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, of := range ws.byID {
+		for w := range of {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+func (ws *watches) close() {
+	ws.mu.Lock()
+	ws.closed = true
+	ws.mu.Unlock()
+	for _, w := range ws.all() {
+		w.end(ReasonUnknown)
+	}
+}
+
+// recheckAt looks at the store when the session's time may be up.
+func (m *Manager) recheckAt(w *watch, ms int64) {
+	wait := time.Duration(max(ms-m.clock.now().ms(), 0)) * time.Millisecond
+	m.background.after(max(wait, 10*time.Millisecond), func() { m.recheck(w) })
+}
+
+func (m *Manager) recheck(w *watch) {
+	if w.ended() != "" || !m.watches.has(w) {
+		return
+	}
+	ctx, cancel := m.storeContext(context.Background())
+	defer cancel()
+	rec, err := m.store.Load(ctx, w.e.id)
+	if errors.Is(err, ErrNotFound) {
+		w.end(ReasonRevoked)
+		return
+	}
+	now := m.clock.now().ms()
+	if err != nil {
+		m.recheckAt(w, now+1000)
+		return
+	}
+	i, err := m.openIdentity(rec)
+	if err != nil {
+		w.end(ReasonUnreadable)
+		return
+	}
+	if t, ok := m.toucher.pendingTouch(rec.ID); ok {
+		rec.Seen, rec.IdleEnd = t.Seen, t.IdleEnd
+	}
+	absolute, idle := m.absoluteEnd(i), m.idleEnd(rec, i)
+	switch {
+	case now >= absolute:
+		w.end(ReasonAbsolute)
+	case now >= idle:
+		w.end(ReasonIdle)
+	default:
+		m.recheckAt(w, min(absolute, idle))
+	}
+}
