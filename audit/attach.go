@@ -1,0 +1,247 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// state is what the exporter knows of the file it writes. The zero state is detached.
+type state struct {
+	file  *os.File
+	chain chainID
+	keys  ratchet
+	good  [32]byte // SHA-256 of the last line
+	tail  tail     // the last line, in the file or in batch; Seq is where to read on
+	noted []byte   // what the store keeps under TailKey
+	acked uint64   // what the store was told
+	batch []byte   // lines that are not written yet
+}
+
+// attach opens the file, looks at what stands behind the last line that the store knows, and begins
+// a new chain. It changes nothing that stands in the file.
+func (x *Exporter) attach(ctx context.Context) error {
+	noted, err := x.cfg.Store.Meta(ctx, TailKey)
+	if err != nil {
+		return fmt.Errorf("audit: the store's note of the last line: %w", err)
+	}
+	acked, err := x.cfg.Store.Acknowledged(ctx, Reader)
+	if err == nil {
+		err = x.cfg.Store.Acknowledge(ctx, Reader, acked) // from now on nothing is trimmed before it is exported
+	}
+	if err != nil {
+		return fmt.Errorf("audit: the position in the store's log: %w", err)
+	}
+	known, err := parseTail(noted)
+	if errors.Is(err, ErrTail) {
+		x.cfg.Logger.Error("audit: the store's note of the last line was damaged; a cut file would not be noticed", "err", err)
+	}
+	file, size, err := openFile(x.cfg.Path)
+	if err != nil {
+		return err
+	}
+	end, err := x.survey(file, size, known)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+
+	x.state = state{file: file, noted: noted, acked: acked, good: end.good}
+	x.state.tail = tail{Number: end.number, Offset: size, Seq: max(acked, end.seq), Incarnation: known.Incarnation}
+	if end.open {
+		x.state.batch = []byte("\n")
+	}
+	first := Line{Kind: KindBegin, Torn: end.torn.bytes, TornLines: end.torn.lines, TornSum: end.torn.hex(), Missing: end.missing}
+	if end.torn.lines > 0 || end.beyond > 0 || end.missing > 0 {
+		first.Kind = KindRecover
+	}
+	if end.hasGood {
+		first.After = hex.EncodeToString(end.good[:])
+	}
+	err = x.begin(first)
+	if err == nil {
+		err = x.write()
+	}
+	if err != nil {
+		x.detach()
+	}
+	return err
+}
+
+// detach closes the file; what is not written is forgotten here and exported again.
+func (x *Exporter) detach() {
+	if x.state.file != nil {
+		x.state.file.Close() // what matters is synced
+	}
+	x.state = state{}
+}
+
+// ending is what the end of a file holds.
+type ending struct {
+	walker
+	seq     uint64 // highest position that a good line after the known one has
+	beyond  int    // good lines after the known one
+	missing uint64 // number of the known line, if the file does not have it
+	open    bool   // the last line has no line break
+}
+
+// survey reads the file from the line that the store knows; from the start if there is none, or if
+// that line is not where it was.
+func (x *Exporter) survey(file *os.File, size int64, known tail) (ending, error) {
+	end := ending{walker: walker{root: x.key}}
+	var from int64
+	switch found, err := end.resume(file, size, known); {
+	case err != nil:
+		return end, err
+	case found:
+		from, end.seq = known.Offset, known.Seq
+	case known.Number > 0:
+		end.missing = known.Number
+		x.cfg.Logger.Error("audit: the file was cut, changed or replaced: the last line that the store knows is not in it",
+			"path", x.cfg.Path, "line", known.Number)
+	}
+	src := newLines(io.NewSectionReader(file, from, size-from))
+	foreign := false
+	for {
+		p, err := src.next()
+		if err == io.EOF {
+			return end, nil
+		}
+		if err != nil {
+			return end, fmt.Errorf("audit: the file cannot be read: %w", err)
+		}
+		end.open = !p.ended
+		if !foreign {
+			l, f := end.pass(p)
+			if f.line == 0 {
+				if from > 0 {
+					end.beyond++
+					if end.ours {
+						end.seq = max(end.seq, l.Seq)
+					}
+				}
+				continue
+			}
+			if end.tear(p) {
+				continue
+			}
+			foreign = true
+			x.cfg.Logger.Error("audit: the file was changed by others; audit verify says more",
+				"path", x.cfg.Path, "line", f.line, "why", f.why)
+		}
+		end.number++
+		end.torn.add(p)
+	}
+}
+
+// resume puts the walker just behind the known line, if that is in its place.
+func (w *walker) resume(file io.ReaderAt, size int64, known tail) (bool, error) {
+	if known.Number == 0 || size < known.Offset {
+		return false, nil
+	}
+	text, err := lineEndingAt(file, known.Offset)
+	if err != nil && !errors.Is(err, errForm) {
+		return false, err
+	}
+	l, err := ParseLine(text)
+	if err != nil || !known.is(l) {
+		return false, nil
+	}
+	w.number, w.good, w.hasGood = l.Number, sha256.Sum256(text), true
+	w.chain, _ = parseChainID(l.Chain)
+	w.first, w.ours = known.First, w.chain.ours(w.root)
+	if w.ours && size > known.Offset {
+		w.keys = newRatchet(w.root, w.chain)
+		for range min(l.Number-known.First+1, chapter) {
+			w.keys.skip()
+		}
+		w.keys.last = [32]byte(known.MAC)
+	}
+	return true, nil
+}
+
+// begin starts a chain.
+func (x *Exporter) begin(first Line) error {
+	x.state.chain = newChainID(x.key)
+	x.state.keys = newRatchet(x.key, x.state.chain)
+	x.state.tail.Chain = x.state.chain.String()
+	x.state.tail.First = x.state.tail.Number + 1
+	first.Time = x.now()
+	return x.seal(first)
+}
+
+// add puts a line at the end of the batch, in a new chain if the present one is long enough.
+func (x *Exporter) add(l Line) error {
+	if x.state.tail.Number-x.state.tail.First+1 >= chapter {
+		if err := x.begin(Line{Kind: KindBegin, After: hex.EncodeToString(x.state.good[:])}); err != nil {
+			return err
+		}
+	}
+	return x.seal(l)
+}
+
+func (x *Exporter) seal(l Line) error {
+	s := &x.state
+	l.Version, l.Chain, l.Number, l.Node = Version, s.tail.Chain, s.tail.Number+1, clip(x.cfg.Node, 255)
+	body, err := l.body()
+	if err != nil {
+		return err
+	}
+	sum := s.keys.next(body)
+	text := seal(body, sum)
+	s.good = sha256.Sum256(text[:len(text)-1])
+	s.tail.Version, s.tail.Number, s.tail.MAC = Version, l.Number, sum[:]
+	s.batch = append(s.batch, text...)
+	return nil
+}
+
+// write makes the batch durable: first the lines, then the store's note of the last of them.
+func (x *Exporter) write() error {
+	s := &x.state
+	if len(s.batch) == 0 {
+		return nil
+	}
+	if _, err := s.file.Write(s.batch); err != nil {
+		return fmt.Errorf("audit: free some space on the disk, or see what else is wrong with it: %w", err)
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("audit: the file cannot be synced: %w", err)
+	}
+	s.tail.Offset += int64(len(s.batch))
+	s.batch = s.batch[:0]
+	return nil
+}
+
+// save tells the store what is durable in the file. It may be repeated.
+func (x *Exporter) save(ctx context.Context) error {
+	s, store := &x.state, x.cfg.Store
+	note, err := s.tail.encode()
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if string(note) != string(s.noted) {
+		err := store.SwapMeta(ctx, TailKey, s.noted, note)
+		if errors.Is(err, counterfoil.ErrConflict) {
+			if now, e := store.Meta(ctx, TailKey); e != nil || string(now) != string(note) {
+				return errors.Join(errors.New("audit: another exporter works on this store; stop one of the two"), e)
+			}
+			err = nil // the answer to an earlier attempt was lost
+		}
+		if err != nil {
+			return fmt.Errorf("audit: noting the last line in the store: %w", err)
+		}
+		s.noted = note
+	}
+	if s.tail.Seq > s.acked {
+		if err := store.Acknowledge(ctx, Reader, s.tail.Seq); err != nil {
+			return fmt.Errorf("audit: acknowledging the store's log: %w", err)
+		}
+		s.acked = s.tail.Seq
+	}
+	return nil
+}
