@@ -34,7 +34,7 @@ func New(t testing.TB, edit ...func(*counterfoil.Config)) (*counterfoil.Manager,
 	if err != nil {
 		t.Fatalf("sessiontest: %v", err)
 	}
-	store := memory.New(memory.Options{Clock: clock})
+	store := memory.New(memory.Options{})
 	cfg := counterfoil.Config{Store: store, Keys: keys, Clock: clock, Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range edit {
 		f(&cfg)

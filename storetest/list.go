@@ -61,7 +61,7 @@ func scanOrder(f *fixture) {
 	for i := range 70 {
 		r := full()
 		if i < 20 {
-			copy(r.ID[:], bytes.Repeat([]byte{byte(i / 7)}, 15)) // close together
+			copy(r.ID[:], bytes.Repeat([]byte{byte(1 + i/7)}, 15)) // close together
 			r.ID[15] = byte(i)
 		}
 		if i%3 == 0 {
