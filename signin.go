@@ -26,7 +26,7 @@ type Identity struct {
 	Nonce string
 }
 
-// Mark is a position in the store's log. The zero Mark is none.
+// Mark is a position in the store's log: the next one to be written. The zero Mark is none.
 type Mark struct{ seq uint64 }
 
 // Mark reads the log's head from the store. Take it before the credential of a sign-in is checked,
@@ -39,7 +39,7 @@ func (m *Manager) Mark(ctx context.Context) (Mark, error) {
 	if err != nil && !errors.Is(err, ErrGap) {
 		return Mark{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return Mark{max(page.Head, 1)}, nil
+	return Mark{page.Head + 1}, nil
 }
 
 const minNonce = 22 // characters: 128 bits of base64url

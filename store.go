@@ -19,8 +19,8 @@ type Store interface {
 	// says, in this order:
 	//   - a live parent: if rec.Parent is set and no such record exists, or one of its ends has
 	//     passed at c.Entry.Time: ErrNoParent.
-	//   - c.Since: if it is not 0 and an ended-subject or ended-all entry after it covers rec, or the
-	//     log no longer reaches back to it or not yet that far: ErrSuperseded. Evictions and ends of
+	//   - c.Since: if it is not 0 and an ended-subject or ended-all entry from that position on covers
+	//     rec, or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded. Evictions and ends of
 	//     single sessions never refuse.
 	//   - c.Replaces: those records that exist are ended with ReasonReplaced, one ended entry each.
 	//     They do not count for the limit.
@@ -118,7 +118,7 @@ type Store interface {
 // Creation is what Store.Create does besides inserting.
 type Creation struct {
 	Entry    Entry  // the created entry: Kind, Op, Reason, Time and Detail
-	Since    uint64 // log head read before the credential was checked; 0: no check
+	Since    uint64 // the position after the log's head before the credential was checked; 0: no check
 	Replaces []ID   // sessions that this one supersedes
 	Limit    Limit
 }

@@ -66,12 +66,12 @@ func (j *journal) find(op counterfoil.OpID) *counterfoil.Entry {
 	return nil
 }
 
-// covered reports whether an end of a subject or of all after since covers r, or cannot be ruled out.
+// covered reports whether an end of a subject or of all from since on covers r, or cannot be ruled out.
 func (j *journal) covered(since uint64, r *counterfoil.Record) bool {
-	if since < j.floor || since > j.head {
+	if since <= j.floor || since > j.head+1 {
 		return true
 	}
-	i := sort.Search(len(j.bulk), func(i int) bool { return j.bulk[i] > since })
+	i := sort.Search(len(j.bulk), func(i int) bool { return j.bulk[i] >= since })
 	for _, seq := range j.bulk[i:] {
 		if j.at(seq).Ends(r) {
 			return true
