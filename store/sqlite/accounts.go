@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/counterfoil/counterfoil/account"
+)
+
+// accounts is the account store in the same file and behind the same writer.
+type accounts struct{ *Store }
+
+const accountColumns = "name, operator, disabled, password, epoch, created, changed, revision"
+
+func scanAccount(row scanner) (*account.Account, error) {
+	var a account.Account
+	var epoch, revision int64
+	var created, changed string
+	if err := row.Scan(&a.Name, &a.Operator, &a.Disabled, &a.Password, &epoch, &created, &changed, &revision); err != nil {
+		return nil, err
+	}
+	a.Epoch, a.Revision = uint64(epoch), uint64(revision)
+	var err error
+	if a.Created, err = time.Parse(time.RFC3339Nano, created); err != nil {
+		return nil, err
+	}
+	a.Changed, err = time.Parse(time.RFC3339Nano, changed)
+	return &a, err
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// Add implements account.Store.
+func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) error {
+	n := *a
+	err := s.write(ctx, true, func(db *conn) error {
+		var exists, any bool
+		if err := db.row("SELECT EXISTS (SELECT 1 FROM account WHERE name = ?), EXISTS (SELECT 1 FROM account)", n.Name).Scan(&exists, &any); err != nil {
+			return err
+		}
+		switch {
+		case any && onlyFirst:
+			return account.ErrNotFirst
+		case exists:
+			return account.ErrExists
+		}
+		_, err := db.exec("INSERT INTO account ("+accountColumns+") VALUES (?,?,?,?,?,?,?,1)",
+			n.Name, n.Operator, n.Disabled, n.Password, int64(n.Epoch), stamp(n.Created), stamp(n.Changed))
+		return err
+	})
+	if err == nil {
+		a.Revision = 1
+	}
+	return err
+}
+
+// Get implements account.Store.
+func (s accounts) Get(ctx context.Context, name string) (a *account.Account, err error) {
+	err = s.read(ctx, func(db *conn) (err error) {
+		a, err = scanAccount(db.row("SELECT "+accountColumns+" FROM account WHERE name = ?", name))
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = account.ErrNotFound
+	}
+	return a, err
+}
+
+// Update implements account.Store.
+func (s accounts) Update(ctx context.Context, a *account.Account) error {
+	n := *a
+	err := s.write(ctx, true, func(db *conn) error {
+		updated, err := db.exec("UPDATE account SET operator = ?, disabled = ?, password = ?, epoch = ?, created = ?, changed = ?, revision = revision + 1 "+
+			"WHERE name = ? AND revision = ?",
+			n.Operator, n.Disabled, n.Password, int64(n.Epoch), stamp(n.Created), stamp(n.Changed), n.Name, int64(n.Revision))
+		if err != nil || updated == 1 {
+			return err
+		}
+		var exists bool
+		if err := db.row("SELECT EXISTS (SELECT 1 FROM account WHERE name = ?)", n.Name).Scan(&exists); err != nil {
+			return err
+		} else if exists {
+			return account.ErrConflict
+		}
+		return account.ErrNotFound
+	})
+	if err == nil {
+		a.Revision = n.Revision + 1
+	}
+	return err
+}
+
+// All implements account.Store.
+func (s accounts) All(ctx context.Context) iter.Seq2[*account.Account, error] {
+	return func(yield func(*account.Account, error) bool) {
+		for after, more := "", true; more; {
+			var found []*account.Account
+			err := s.read(ctx, func(db *conn) error {
+				return db.each(func(row scanner) error {
+					a, err := scanAccount(row)
+					found = append(found, a)
+					return err
+				}, "SELECT "+accountColumns+" FROM account WHERE name > ? ORDER BY name LIMIT ?", after, page)
+			})
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, a := range found {
+				if !yield(a, nil) {
+					return
+				}
+				after = a.Name
+			}
+			more = len(found) == page
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// bytes16 are the types that are stored as 16 bytes, or NULL if zero.
+type bytes16 interface {
+	counterfoil.ID | counterfoil.SubjectHash | counterfoil.OpID
+}
+
+func blob[T bytes16](v T) any {
+	if v == (T{}) {
+		return nil
+	}
+	b := [16]byte(v)
+	return b[:]
+}
+
+func fromBlob[T bytes16](b []byte) (v T) {
+	if len(b) == 16 {
+		v = T(b)
+	}
+	return v
+}
+
+func joinIDs(ids []counterfoil.ID) []byte {
+	var b []byte
+	for _, id := range ids {
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func splitIDs(b []byte) (ids []counterfoil.ID) {
+	for ; len(b) >= 16; b = b[16:] {
+		ids = append(ids, counterfoil.ID(b[:16]))
+	}
+	return ids
+}
+
+func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, born, revision, " +
+	"created, seen, idle_end, absolute_end, identity_key, values_key, verifier_key, selector_key, " +
+	"identity_count, values_count, sealed, vals"
+
+func recordValues(r *counterfoil.Record) []any {
+	return []any{
+		r.ID[:], r.Version, uint8(r.Kind), blob(r.Subject), blob(r.Actor), blob(r.Parent), blob(r.Root),
+		int64(r.Epoch), int64(r.Born), int64(r.Revision),
+		r.Created.UnixMilli(), r.Seen.UnixMilli(), r.IdleEnd.UnixMilli(), r.AbsoluteEnd.UnixMilli(),
+		uint32(r.IdentityKey), uint32(r.ValuesKey), uint32(r.VerifierKey), uint32(r.SelectorKey),
+		int64(r.IdentityCount), int64(r.ValuesCount), r.Identity, r.Values,
+	}
+}
+
+// scanRecord reads recordColumns, and what the caller selected behind them.
+func scanRecord(row scanner, more ...any) (*counterfoil.Record, error) {
+	var (
+		r                                      counterfoil.Record
+		id, subject, actor, parent, root       []byte
+		kind                                   uint8
+		epoch, born, revision                  int64
+		created, seen, idle, absolute          int64
+		identityKey, valuesKey, verKey, selKey uint32
+		identityCount, valuesCount             int64
+	)
+	err := row.Scan(append([]any{
+		&id, &r.Version, &kind, &subject, &actor, &parent, &root, &epoch, &born, &revision,
+		&created, &seen, &idle, &absolute, &identityKey, &valuesKey, &verKey, &selKey,
+		&identityCount, &valuesCount, &r.Identity, &r.Values,
+	}, more...)...)
+	if err != nil {
+		return nil, err
+	}
+	r.ID, r.Kind = fromBlob[counterfoil.ID](id), counterfoil.Kind(kind)
+	r.Subject, r.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
+	r.Parent, r.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	r.Epoch, r.Born, r.Revision = uint64(epoch), uint64(born), uint64(revision)
+	r.Created, r.Seen = fromMilli(created), fromMilli(seen)
+	r.IdleEnd, r.AbsoluteEnd = fromMilli(idle), fromMilli(absolute)
+	r.IdentityKey, r.ValuesKey = keyring.KeyID(identityKey), keyring.KeyID(valuesKey)
+	r.VerifierKey, r.SelectorKey = keyring.KeyID(verKey), keyring.KeyID(selKey)
+	r.IdentityCount, r.ValuesCount = uint64(identityCount), uint64(valuesCount)
+	return &r, nil
+}
+
+const entryColumns = "version, kind, op, session, subject, actor, parent, root, spared, epoch, revision, " +
+	"reason, time, detail_key, detail"
+
+func scanEntry(row scanner) (e counterfoil.Entry, err error) {
+	var (
+		kind                                              uint8
+		op, session, subject, actor, parent, root, spared []byte
+		seq, epoch, revision, at                          int64
+		reason                                            string
+		detailKey                                         uint32
+	)
+	err = row.Scan(&seq, &e.Version, &kind, &op, &session, &subject, &actor, &parent, &root, &spared,
+		&epoch, &revision, &reason, &at, &detailKey, &e.Detail)
+	e.Seq, e.Kind, e.Op = uint64(seq), counterfoil.EntryKind(kind), fromBlob[counterfoil.OpID](op)
+	e.Session, e.Parent, e.Root = fromBlob[counterfoil.ID](session), fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
+	e.Except, e.Epoch, e.Revision = splitIDs(spared), uint64(epoch), uint64(revision)
+	e.Reason, e.Time, e.DetailKey = counterfoil.Reason(reason), fromMilli(at), keyring.KeyID(detailKey)
+	return e, err
+}
+
+// of fills in whom the entry is about.
+func of(e counterfoil.Entry, r *counterfoil.Record) counterfoil.Entry {
+	e.Session, e.Subject, e.Actor, e.Parent, e.Root = r.ID, r.Subject, r.Actor, r.Parent, r.Root
+	return e
+}
+
+// appendEntry writes e at the next position of the log and returns that.
+func appendEntry(db *conn, e counterfoil.Entry) (uint64, error) {
+	var seq int64
+	err := db.row("INSERT INTO log (seq, "+entryColumns+") "+
+		"SELECT 1 + max(floor, ifnull((SELECT max(seq) FROM log), 0)), ?,?,?,?,?,?,?,?,?,?,?,?,?,?,? FROM state RETURNING seq",
+		counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
+		joinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
+	).Scan(&seq)
+	return uint64(seq), err
+}

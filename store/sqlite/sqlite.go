@@ -1,0 +1,218 @@
+// Package sqlite keeps sessions and accounts in one SQLite file that belongs to one process at a
+// time: the embedded default.
+//
+//	store, err := sqlite.Open(ctx, "data/sessions.db", sqlite.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer store.Close()
+//	accounts := store.Accounts()
+//
+// A single goroutine writes. What waits for it while it commits goes into its next transaction
+// together (group commit), so that one fsync serves many; each request stands in a savepoint of its
+// own, and is answered only when the transaction is on the disk. Touches and counters of attempts do
+// not pay for an fsync of their own: they survive the death of the process, but perhaps not that of
+// the machine. Reads run beside the writer on connections of their own and see what is committed.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account"
+	"modernc.org/sqlite"
+)
+
+// Options of a Store. The zero value is good.
+type Options struct {
+	// Random makes the incarnation of a new file. nil: crypto/rand.
+	Random io.Reader
+}
+
+// Store is a counterfoil.Store in a SQLite file. All methods are safe for use by many goroutines.
+type Store struct {
+	incarnation string
+	lock        io.Closer
+	db          *sql.DB
+
+	requests chan *request // unbuffered: what was sent has been taken by the writer
+	readers  chan *conn    // the connections that nobody reads on
+	closing  chan struct{}
+	done     chan struct{} // the writer has ended
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ counterfoil.Store = (*Store)(nil)
+
+// readers is how many reads may run at once; more wait for their turn.
+func readers() int { return max(4, runtime.GOMAXPROCS(0)) }
+
+// Open opens the file at path, or makes it: mode 0600, its folder 0700 if that is missing too. The
+// file is this process' own until Close: a second opener gets [ErrOwned]. A file of a newer program
+// gives [ErrNewer], one of another program [ErrForeign], a damaged one [ErrDamaged], and one that
+// others could read or replace [ErrUnsafe]; none of them is changed.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	path, err := prepareFile(path)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := takeLock(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(path, o)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// open does what remains once the file is known to be ours alone.
+func open(path string, o Options) (_ *Store, err error) {
+	if err := createFile(path); err != nil {
+		return nil, err
+	}
+	connector, err := sqlite.NewConnector(dsn(path))
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
+	}
+	s := &Store{
+		db:       sql.OpenDB(connector),
+		requests: make(chan *request),
+		readers:  make(chan *conn, readers()),
+		closing:  make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("sqlite: %s: %w", path, err), s.db.Close())
+		}
+	}()
+	writer, err := connect(s.db)
+	if err != nil {
+		return nil, err
+	}
+	if err := setUp(writer); err != nil {
+		return nil, err
+	}
+	if err := migrate(writer, migrations(), o.Random); err != nil {
+		return nil, err
+	}
+	if err := writer.row("SELECT incarnation FROM state").Scan(&s.incarnation); err != nil {
+		return nil, classify(err)
+	}
+	for range cap(s.readers) {
+		r, err := connect(s.db)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.script("PRAGMA query_only = ON"); err != nil {
+			return nil, err
+		}
+		s.readers <- r
+	}
+	go (&writerLoop{db: writer, requests: s.requests, closing: s.closing, done: s.done}).run()
+	return s, nil
+}
+
+// Capabilities says that what is acknowledged is durable and seen by all, and that nobody else
+// writes.
+func (s *Store) Capabilities() counterfoil.Capabilities {
+	return counterfoil.Capabilities{Durable: true, Linearizable: true}
+}
+
+// Accounts is the account store in the same file; it lives until the Store is closed.
+func (s *Store) Accounts() account.Store { return accounts{s} }
+
+// Check reads the whole file and reports damage as [ErrDamaged]. It takes time in proportion to the
+// file's size; reads and writes go on meanwhile.
+func (s *Store) Check(ctx context.Context) error {
+	return s.read(ctx, func(db *conn) error {
+		var finding string
+		if err := db.row("PRAGMA quick_check(1)").Scan(&finding); err != nil {
+			return err
+		}
+		if finding != "ok" {
+			return fmt.Errorf("%w: %s", ErrDamaged, finding)
+		}
+		return nil
+	})
+}
+
+// Close finishes the writes that were taken on, closes the file and gives it up. Further calls of
+// Close return the same, all others [ErrClosed].
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		<-s.done
+		for range cap(s.readers) {
+			<-s.readers // waits for the reads that run
+		}
+		s.closeErr = errors.Join(s.db.Close(), s.lock.Close())
+	})
+	return s.closeErr
+}
+
+// read runs do on a connection of its own. The statements are not tied to ctx: each is short, and
+// an interrupted one would cost more than it saves.
+func (s *Store) read(ctx context.Context, do func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.closing:
+		return ErrClosed
+	default:
+	}
+	select {
+	case <-s.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case db := <-s.readers:
+		defer func() { s.readers <- db }()
+		return classify(do(db))
+	}
+}
+
+// write hands do to the writer and waits until it is committed.
+func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := &request{do: do, durable: durable, answer: make(chan error, 1)}
+	select {
+	case <-s.closing:
+		return ErrClosed
+	default:
+	}
+	select {
+	case <-s.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.requests <- r:
+	}
+	select {
+	case err := <-r.answer:
+		return classify(err)
+	case <-ctx.Done():
+		return fmt.Errorf("sqlite: the write goes on, its outcome is unknown: %w", ctx.Err())
+	}
+}
