@@ -1,19 +1,10 @@
 package keyring
 
-import (
-	"io"
-	"time"
-)
+import "io"
 
-// For tests and the published vectors alone: the nonce's source, the cache's size, the parser of roots.
+// For tests and the published vectors alone.
 
 func (r *Ring) SetRandom(random io.Reader) { r.random = random }
-
-func Restore(k Key, created time.Time, index, audit Key) *Ring {
-	r := &Ring{source: Source{Kind: SourceMemory}}
-	r.now.Store(newSnapshot([]slot{{newKey(k, created), Primary}}, (*[32]byte)(&index), (*[32]byte)(&audit)))
-	return r
-}
 
 func (r *Ring) CachedAEADs(id KeyID) int {
 	k, err := r.snapshot().find(id)
@@ -25,7 +16,7 @@ func (r *Ring) CachedAEADs(id KeyID) int {
 	return len(k.young) + len(k.old)
 }
 
-// Bytes returns a key's bytes as they lie in memory, also after it was erased, if hold was taken before.
+// Hold keeps hold of a key, so that its bytes can be looked for after it was revoked.
 func (r *Ring) Hold(id KeyID) (erased func() bool) {
 	k, err := r.snapshot().find(id)
 	if err != nil {

@@ -22,7 +22,7 @@ var (
 const (
 	tempMark  = ".tmp-"
 	lockTry   = 10 * time.Millisecond
-	lockTries = 300
+	lockTries = 200
 )
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

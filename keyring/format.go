@@ -48,7 +48,7 @@ func (r *Ring) Marshal() ([]byte, error) {
 	}
 	r.change.Lock() // so that no key loses its bytes meanwhile
 	defer r.change.Unlock()
-	return r.snapshot().marshal(), nil
+	return r.snapshot().encode()
 }
 
 func (s *snapshot) marshal() []byte {

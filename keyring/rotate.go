@@ -80,6 +80,9 @@ func (r *Ring) Retire(id KeyID, uses int) error {
 // without a file stays as it is. If the file cannot be used the ring stays as it is too. [ErrRoots],
 // and the errors of [Resolve].
 func (r *Ring) Reload() error {
+	if len(r.snapshot().usable) == 0 {
+		return ErrNoKey
+	}
 	r.change.Lock()
 	defer r.change.Unlock()
 	next, err := r.reread()

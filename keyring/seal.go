@@ -115,13 +115,8 @@ func (k *key) derive(p Purpose) (*[32]byte, error) {
 // and the day of at (UTC), with a random nonce; aad is bound to it but not in it. It returns the key
 // that it took. [ErrNoKey].
 func (r *Ring) Seal(p Purpose, at time.Time, aad, plain []byte) (KeyID, []byte, error) {
-	s := r.snapshot()
-	k, err := s.find(s.primary())
-	if err != nil {
-		return 0, nil, err
-	}
 	sk := sealKey{p, period(at)}
-	aead, err := k.aead(sk)
+	k, aead, err := r.sealer(sk)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -134,6 +129,21 @@ func (r *Ring) Seal(p Purpose, at time.Time, aad, plain []byte) (KeyID, []byte, 
 	}
 	k.keep(sk, aead)
 	return k.id, aead.Seal(out, nonce, plain, aad), nil
+}
+
+// sealer returns the primary and its cipher; the next primary's, if it is revoked meanwhile.
+func (r *Ring) sealer(sk sealKey) (*key, cipher.AEAD, error) {
+	for {
+		s := r.snapshot()
+		k, err := s.find(s.primary())
+		if err != nil {
+			return nil, nil, err
+		}
+		aead, err := k.aead(sk)
+		if err == nil || r.snapshot() == s {
+			return k, aead, err
+		}
+	}
 }
 
 // Open undoes [Ring.Seal]. [ErrNoKey]: no usable key of that ID; [ErrSealed]: damaged, foreign,
