@@ -7,7 +7,7 @@ import (
 )
 
 // Policy limits sessions. A zero field takes the default that its comment names; no value means "no
-// limit".
+// limit". Lifetimes are cut to whole seconds.
 type Policy struct {
 	Idle              time.Duration // without a request for this long a session ends. 0: 30m; at least 1s
 	Absolute          time.Duration // a session ends this long after sign-in, whatever happens. 0: 8h
@@ -70,6 +70,9 @@ func (p Policy) withDefaults(lease time.Duration) Policy {
 	set(&p.AnonymousAbsolute, 30*day)
 	set(&p.Grace, max(time.Minute, 2*lease+30*time.Second))
 	set(&p.Rotate, max(15*time.Minute, 2*p.Grace))
+	for _, d := range []*time.Duration{&p.Idle, &p.Absolute, &p.AnonymousIdle, &p.AnonymousAbsolute} {
+		*d = d.Truncate(time.Second) // what a cookie and a page can say
+	}
 	if p.PerSubject == 0 {
 		p.PerSubject = 20
 	}
