@@ -3,7 +3,9 @@ package keyring_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -271,6 +273,9 @@ func TestResolveRefusesUnsafeFiles(t *testing.T) {
 		dir := folder(t)
 		refuse(t, keyring.Options{Env: env{keyring.EnvKeyFile: ""}.lookup, OwnPath: filepath.Join(dir, "keys")}, dir, keyring.ErrNotKey, "set but empty")
 	})
+	t.Run("own, where no folder can be made", func(t *testing.T) {
+		refuse(t, keyring.Options{OwnPath: "/proc/none/keys"}, folder(t), nil, "cannot be made")
+	})
 	t.Run("own, under a file", func(t *testing.T) {
 		dir := folder(t)
 		write(t, filepath.Join(dir, "data"), "", 0o600)
@@ -344,6 +349,41 @@ func TestEnvironmentAgrees(t *testing.T) {
 	}
 	if x, _ := resolve(t, keyring.Options{Env: env{keyring.EnvKey: newKey(t).Line()}.lookup}); *x.IndexKey() == *a.IndexKey() {
 		t.Error("two keys have one root")
+	}
+}
+
+// Randomness is injected everywhere, so that simulations can repeat a run; what breaks it makes no key.
+func TestResolveRandom(t *testing.T) {
+	seeded := func() io.Reader { return rand.NewChaCha8([32]byte{1}) }
+	for name, o := range map[string]keyring.Options{
+		"own":       {OwnPath: filepath.Join(folder(t), "keys")},
+		"ephemeral": {Ephemeral: true},
+	} {
+		o.Random = seeded()
+		r, _ := resolve(t, o)
+		if want, err := keyring.Generate(t0, seeded()); err != nil || r.Fingerprint() != want.Fingerprint() {
+			t.Errorf("%s: another ring from the same randomness: %v", name, err)
+		}
+		if _, err := r.Rotate(t0); err != nil {
+			t.Error(err)
+		}
+		dir := folder(t)
+		if o.OwnPath != "" {
+			o.OwnPath = filepath.Join(dir, "keys")
+		}
+		o.Random = constant(0)
+		refuse(t, o, dir, keyring.ErrWeak, "randomness is broken")
+	}
+	r, err := keyring.Generate(t0, io.LimitReader(seeded(), 96))
+	if err != nil || r.Source().String() != "memory" {
+		t.Fatal(r.Source(), err)
+	}
+	before := r.Fingerprint()
+	if _, err := r.Rotate(t0); !errors.Is(err, io.EOF) || r.Fingerprint() != before {
+		t.Error("rotated without randomness:", err)
+	}
+	if err := r.Revoke(t0, r.Primary()); !errors.Is(err, io.EOF) || r.Fingerprint() != before {
+		t.Error("revoked without a successor:", err)
 	}
 }
 

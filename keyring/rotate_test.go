@@ -265,12 +265,23 @@ func TestBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dir.Close()
+	t.Cleanup(func() { dir.Close() }) // runs after the parallel ones
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Rotate(t0); !errors.Is(err, keyring.ErrBusy) || len(r.Usable()) != 1 {
-		t.Error(err)
+	for name, change := range map[string]func() error{
+		"rotate": func() error { _, err := r.Rotate(t0); return err },
+		"create": func() error {
+			_, _, err := keyring.Resolve(keyring.Options{OwnPath: path + ".new", Now: t0})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := change(); !errors.Is(err, keyring.ErrBusy) || len(r.Usable()) != 1 {
+				t.Error(err)
+			}
+		})
 	}
 }
 
