@@ -96,7 +96,7 @@ func notSuperseded(db *conn, r *counterfoil.Record, since uint64) error {
 	if err != nil {
 		return err
 	}
-	if since < floor || since > head {
+	if since <= floor || since > head+1 {
 		return counterfoil.ErrSuperseded
 	}
 	return db.each(func(row scanner) error {
@@ -105,7 +105,7 @@ func notSuperseded(db *conn, r *counterfoil.Record, since uint64) error {
 			err = counterfoil.ErrSuperseded
 		}
 		return err
-	}, "SELECT seq, "+entryColumns+" FROM log WHERE kind IN (4, 5) AND seq > ?", int64(since))
+	}, "SELECT seq, "+entryColumns+" FROM log WHERE kind IN (4, 5) AND seq >= ?", int64(since))
 }
 
 // keepLimit makes room for r under its subject's limit.

@@ -20,13 +20,10 @@ func (s *Store) Meta(ctx context.Context, key string) (value []byte, err error) 
 }
 
 func meta(db *conn, key string) ([]byte, error) {
-	value := []byte{} // an empty value is one
-	err := db.row("SELECT value FROM meta WHERE key = ?", key).Scan(&value)
+	var value []byte
+	err := db.row("SELECT value FROM meta WHERE key = ?", key).Scan((*sealed)(&value))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
-	}
-	if value == nil {
-		value = []byte{}
 	}
 	return value, err
 }

@@ -42,6 +42,17 @@ func splitIDs(b []byte) (ids []counterfoil.ID) {
 	return ids
 }
 
+// sealed scans a column so that empty stays apart from NULL: nil is "none", as in a Record.
+type sealed []byte
+
+func (s *sealed) Scan(src any) error {
+	*s = nil
+	if b, ok := src.([]byte); ok {
+		*s = append([]byte{}, b...)
+	}
+	return nil
+}
+
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, born, revision, " +
@@ -72,7 +83,7 @@ func scanRecord(row scanner, more ...any) (*counterfoil.Record, error) {
 	err := row.Scan(append([]any{
 		&id, &r.Version, &kind, &subject, &actor, &parent, &root, &epoch, &born, &revision,
 		&created, &seen, &idle, &absolute, &identityKey, &valuesKey, &verKey, &selKey,
-		&identityCount, &valuesCount, &r.Identity, &r.Values,
+		&identityCount, &valuesCount, (*sealed)(&r.Identity), (*sealed)(&r.Values),
 	}, more...)...)
 	if err != nil {
 		return nil, err
@@ -101,7 +112,7 @@ func scanEntry(row scanner) (e counterfoil.Entry, err error) {
 		detailKey                                         uint32
 	)
 	err = row.Scan(&seq, &e.Version, &kind, &op, &session, &subject, &actor, &parent, &root, &spared,
-		&epoch, &revision, &reason, &at, &detailKey, &e.Detail)
+		&epoch, &revision, &reason, &at, &detailKey, (*sealed)(&e.Detail))
 	e.Seq, e.Kind, e.Op = uint64(seq), counterfoil.EntryKind(kind), fromBlob[counterfoil.OpID](op)
 	e.Session, e.Parent, e.Root = fromBlob[counterfoil.ID](session), fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
 	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
