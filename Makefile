@@ -1,0 +1,42 @@
+# The toolchain that go.mod names is fetched by the go command itself.
+export GOTOOLCHAIN := auto
+
+.PHONY: test bootstrap lint unit modules fuzz cover bench soak
+
+# Everything that must pass. Nothing is skipped: what is missing is installed, or the run fails.
+test: bootstrap lint unit modules fuzz
+
+# Installs what the tests need and the machine lacks.
+bootstrap:
+	scripts/bootstrap
+
+lint:
+	scripts/lint
+
+unit:
+	go test -race -p 2 -timeout 15m ./...
+
+# The modules that are nobody's dependency: end to end, and the benchmarks' own tests.
+modules:
+	scripts/modules
+
+# Every fuzz target for FUZZTIME; a failing input is kept under testdata/fuzz.
+FUZZTIME ?= 5s
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+cover:
+	mkdir -p dist
+	go test -p 2 -timeout 15m -coverpkg=./... -coverprofile=dist/cover.out ./...
+	go tool cover -func=dist/cover.out | tail -1
+	go tool cover -html=dist/cover.out -o dist/cover.html
+
+# Prints ratios against other session libraries, measured in the same run; see docs/benchmarks.md.
+bench:
+	scripts/bench
+
+# The long versions: crash loops of hundreds of kills and fuzzers for minutes. Takes hours.
+soak: bootstrap
+	COUNTERFOIL_SOAK=1 go test -race -p 1 -timeout 4h ./...
+	COUNTERFOIL_SOAK=1 scripts/modules
+	scripts/fuzz 5m
