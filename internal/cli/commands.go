@@ -1,0 +1,122 @@
+package cli
+
+// Groups of commands in the overview.
+const (
+	groupServe   = "Serve"
+	groupPeople  = "Users and sessions"
+	groupKeys    = "Keys and record"
+	groupInquire = "Look at it"
+)
+
+// commands returns the table, in the order of help.
+func commands() []command {
+	return []command{
+		{
+			name: "serve", group: groupServe, serves: true, run: runServe,
+			summary: "put sign-in and sessions in front of an application",
+			about: "Prints `listening: URL` when it serves and, while there is no account, a one-time `set-up: URL`.\n" +
+				"Ready when /readyz answers 200. SIGTERM stops it after the requests in flight; SIGHUP reads the certificate again.",
+			examples: []string{
+				"counterfoil serve --dev",
+				"counterfoil serve --dev --upstream http://127.0.0.1:3000",
+				"counterfoil serve --listen :443 --tls-cert cert.pem --tls-key key.pem --upstream http://127.0.0.1:3000",
+				"counterfoil serve --trusted-proxy 127.0.0.1 --public-url https://app.example.org",
+			},
+		},
+		{
+			name: "user add", group: groupPeople, args: []string{"NAME"}, run: userAdd,
+			summary: "make an account",
+			about:   "The password is asked for, or read from standard input with one trailing newline cut.",
+			options: []option{optionPassword, {"operator", "", "the user may operate this installation in the browser"}, optionJSON},
+			examples: []string{
+				"counterfoil user add alice",
+				"counterfoil user add bob --operator --password-stdin < password.txt",
+			},
+		},
+		{
+			name: "user list", group: groupPeople, run: userList,
+			summary: "list accounts", options: []option{optionJSON},
+			examples: []string{"counterfoil user list", "counterfoil user list --json"},
+		},
+		{
+			name: "user passwd", group: groupPeople, args: []string{"NAME"}, run: userPasswd,
+			summary: "give an account another password and end its sessions",
+			options: []option{optionPassword, optionJSON}, examples: []string{"counterfoil user passwd alice"},
+		},
+		{
+			name: "user disable", group: groupPeople, args: []string{"NAME"}, run: userDisable,
+			summary: "refuse a user's sign-ins and end the user's sessions",
+			options: []option{optionJSON}, examples: []string{"counterfoil user disable alice"},
+		},
+		{
+			name: "user enable", group: groupPeople, args: []string{"NAME"}, run: userEnable,
+			summary: "let a disabled user sign in again",
+			options: []option{optionJSON}, examples: []string{"counterfoil user enable alice"},
+		},
+		{
+			name: "session list", group: groupPeople, run: sessionList,
+			summary: "list live sessions", options: []option{{"user", "NAME", "of this user alone"}, optionJSON},
+			examples: []string{"counterfoil session list", "counterfoil session list --user alice --json"},
+		},
+		{
+			name: "session end", group: groupPeople, args: []string{"ID"}, optional: true, run: sessionEnd,
+			summary: "end one session, a user's or all",
+			about:   "When the command returns, the server lets none of them in any more. If an ID begins with two dashes write -- before it.",
+			options: []option{
+				{"user", "NAME", "all sessions of this user"}, {"all", "", "all sessions of everybody"},
+				{"reset-clock", "", "with --all, while no server runs: take the machine's clock for right although sessions know a later time"},
+				optionJSON,
+			},
+			examples: []string{"counterfoil session end -Zk3v0v1m2n3b4c5d6e7fg", "counterfoil session end --user alice", "counterfoil session end --all"},
+		},
+		{
+			name: "key list", group: groupKeys, run: keyList,
+			summary: "list keys, their state and how many sessions need them", options: []option{optionJSON},
+			examples: []string{"counterfoil key list"},
+		},
+		{
+			name: "key generate", group: groupKeys, run: keyGenerate,
+			summary:  "print a new key, for COUNTERFOIL_KEY or a file that COUNTERFOIL_KEY_FILE names",
+			about:    "Needed only where several nodes share a store or secrets are mounted: otherwise the server makes its own.",
+			examples: []string{"umask 077; counterfoil key generate > counterfoil.key"},
+		},
+		{
+			name: "key rotate", group: groupKeys, run: keyRotate,
+			summary: "make a new primary key; nobody is signed out", options: []option{optionJSON},
+			examples: []string{"counterfoil key rotate"},
+		},
+		{
+			name: "key revoke", group: groupKeys, args: []string{"ID"}, run: keyRevoke,
+			summary: "give up a key that may have leaked and end the sessions under it",
+			about:   "Without --yes it says how many sessions that ends, and does nothing.",
+			options: []option{{"yes", "", "do it"}, optionJSON}, examples: []string{"counterfoil key revoke 1a2b3c4d", "counterfoil key revoke 1a2b3c4d --yes"},
+		},
+		{
+			name: "audit verify", group: groupKeys, run: auditVerify,
+			summary: "check that the audit is whole; exit code 5 if it is not", options: []option{optionJSON},
+			examples: []string{"counterfoil audit verify"},
+		},
+		{
+			name: "audit tail", group: groupKeys, run: auditTail,
+			summary: "show the last lines of the audit", options: []option{{"lines", "N", "how many (20)"}, optionJSON},
+			examples: []string{"counterfoil audit tail", "counterfoil audit tail --lines 200 --json"},
+		},
+		{
+			name: "doctor", group: groupInquire, serves: true, run: doctor,
+			summary: "check folder, keys, store, clock, listener and cookies, and say what to change",
+			about:   "Checks the server that runs, or else the configuration given. Exit code 1 if something does not work.",
+			options: []option{optionJSON}, examples: []string{"counterfoil doctor", "counterfoil doctor --tls-cert cert.pem --tls-key key.pem --json"},
+		},
+		{
+			name: "policy", group: groupInquire, serves: true, run: policy,
+			summary: "show the limits in force and the reason for each",
+			options: []option{optionJSON}, examples: []string{"counterfoil policy", "counterfoil policy --json"},
+		},
+		{
+			name: "version", group: groupInquire, run: version,
+			summary: "show the version", options: []option{optionJSON}, examples: []string{"counterfoil version"},
+		},
+	}
+}
+
+var optionPassword = option{"password-stdin", "", "read the password from standard input"}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/operate"
+)
+
+var errNoInstallation = errors.New("no installation")
+
+const (
+	patience = 3 * time.Second        // for a server that starts or another command that is at work
+	pause    = 100 * time.Millisecond // between two tries
+)
+
+// ask reaches the installation and lets f ask it: in this process if nobody runs on it, else over the
+// control socket.
+func (c *call) ask(ctx context.Context, f func(*operate.Client) error) error {
+	lock, client, err := c.reach(ctx)
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		return f(client)
+	}
+	defer lock.Release()
+	if strings.HasPrefix(c.cfg.Store, "memory:") {
+		return exit(exitUnreachable, "no server runs on %s, and the store memory: keeps nothing without one", c.cfg.Data)
+	}
+	operations, done, err := operate.Offline(ctx, c.place())
+	if errors.Is(err, counterfoil.ErrClock) {
+		return exit(exitFailed, "%w: counterfoil session end --all --reset-clock", err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(operate.Local(operations)), done(ctx))
+}
+
+// reach takes the lock, or returns a client of the server that has it.
+func (c *call) reach(ctx context.Context) (*operate.Lock, *operate.Client, error) {
+	there, err := operate.Exists(c.cfg.Data)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !there && c.command.name != "user add":
+		return nil, nil, exit(exitNotFound, "%w in %s: start `counterfoil serve`, or name its folder with --data", errNoInstallation, c.cfg.Data)
+	}
+	if err := operate.PrepareFolder(c.cfg.Data); err != nil {
+		return nil, nil, err
+	}
+	for tries := patience / pause; ; tries-- {
+		lock, err := operate.TakeLock(c.cfg.Data)
+		if !errors.Is(err, operate.ErrLocked) {
+			return lock, nil, err
+		}
+		if client, err := c.running(); err == nil {
+			return nil, client, nil
+		}
+		if tries == 0 {
+			return nil, nil, exit(exitUnreachable, "%w and does not answer on its control socket: it is starting or hung; try again, or stop it", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// running returns a client of the server that runs on the data folder.
+func (c *call) running() (*operate.Client, error) {
+	conn, err := operate.DialControl(c.cfg.Data, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	conn.Close()
+	return operate.Remote(c.cfg.Data), nil
+}
+
+// place says where the installation is. A command's own log is for warnings alone.
+func (c *call) place() operate.Place {
+	return operate.Place{
+		Config: c.cfg, Env: c.lookup, Clock: c.clock,
+		Logger: slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+}
+
+// lookup asks the environment that the command was given.
+func (c *call) lookup(name string) (string, bool) {
+	for _, line := range c.Env {
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// resetClock is the way out when the store knows a later time than the clock shows, which no manager
+// starts on.
+func (c *call) resetClock(ctx context.Context) error {
+	lock, client, err := c.reach(ctx)
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		return exit(exitFailed, "a server runs on %s: stop it before the clock is reset", c.cfg.Data)
+	}
+	defer lock.Release()
+	installation, err := operate.Open(ctx, c.place())
+	if err != nil {
+		return err
+	}
+	ended, err := counterfoil.ResetClock(ctx, installation.Store, c.clock)
+	if err := errors.Join(err, installation.Store.Close()); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, operate.Ended{Ended: ended})
+	}
+	_, err = fmt.Fprintf(c.Stdout, "the session clock is reset; %s\n", counted(ended, "ended"))
+	return err
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/operate"
+)
+
+func sessionList(ctx context.Context, c *call) error {
+	query := url.Values{}
+	if name := c.options["user"]; name != "" {
+		query.Set("user", name)
+	}
+	var sessions []operate.Session
+	if err := c.ask(ctx, func(client *operate.Client) error { return client.Get(ctx, "/v1/sessions", query, &sessions) }); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, sessions)
+	}
+	rows := make([][]string, 0, len(sessions))
+	for _, s := range sessions {
+		user := s.User
+		if s.Actor != "" && s.Actor != s.User {
+			user += " (by " + s.Actor + ")"
+		}
+		rows = append(rows, []string{s.ID, user, s.Kind, strings.Join(s.Methods, "+"), shown(s.Created), shown(s.Seen), shown(s.AbsoluteEnd), s.IP, s.Label})
+	}
+	return writeTable(c.Stdout, []string{"ID", "USER", "KIND", "PROVED BY", "SINCE", "SEEN", "ENDS", "ADDRESS", "DEVICE"}, rows)
+}
+
+func sessionEnd(ctx context.Context, c *call) error {
+	in := operate.End{User: c.options["user"], All: c.options["all"] != ""}
+	if len(c.args) > 0 {
+		in.ID = c.args[0]
+	}
+	said := 0
+	for _, given := range []bool{in.ID != "", in.User != "", in.All} {
+		if given {
+			said++
+		}
+	}
+	if said != 1 {
+		return exit(exitUsage, "say which sessions to end: an ID, --user NAME or --all, one of them")
+	}
+	var done operate.Ended
+	end := func(client *operate.Client) error { return client.Post(ctx, "/v1/sessions/end", in, &done) }
+	if c.options["reset-clock"] != "" {
+		if !in.All {
+			return exit(exitUsage, "--reset-clock goes with --all: sessions made under another time cannot be judged")
+		}
+		return c.resetClock(ctx)
+	}
+	if err := c.ask(ctx, end); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, done)
+	}
+	_, err := fmt.Fprintln(c.Stdout, counted(done.Ended, "ended"))
+	return err
+}
+
+// counted says how many sessions met a fate.
+func counted(n int, fate string) string {
+	switch {
+	case n < 0:
+		return "sessions " + fate
+	case n == 1:
+		return "1 session " + fate
+	}
+	return fmt.Sprintf("%d sessions %s", n, fate)
+}

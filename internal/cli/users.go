@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/counterfoil/counterfoil/internal/operate"
+)
+
+func userAdd(ctx context.Context, c *call) error {
+	password, err := c.password()
+	if err != nil {
+		return err
+	}
+	return c.userChange(ctx, "/v1/users", operate.NewUser{Name: c.args[0], Password: password, Operator: c.options["operator"] != ""}, "user %s is made\n")
+}
+
+func userPasswd(ctx context.Context, c *call) error {
+	password, err := c.password()
+	if err != nil {
+		return err
+	}
+	return c.userChange(ctx, c.userPath("password"), operate.NewPassword{Password: password}, "user %s has a new password; the sessions under the old one are ended\n")
+}
+
+func userDisable(ctx context.Context, c *call) error {
+	return c.userChange(ctx, c.userPath("disable"), nil, "user %s is disabled and signed out\n")
+}
+
+func userEnable(ctx context.Context, c *call) error {
+	return c.userChange(ctx, c.userPath("enable"), nil, "user %s is enabled\n")
+}
+
+func (c *call) userPath(verb string) string {
+	return "/v1/users/" + url.PathEscape(c.args[0]) + "/" + verb
+}
+
+func (c *call) userChange(ctx context.Context, path string, in any, says string) error {
+	var user operate.User
+	if err := c.ask(ctx, func(client *operate.Client) error { return client.Post(ctx, path, in, &user) }); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, user)
+	}
+	_, err := fmt.Fprintf(c.Stdout, says, printable(user.Name))
+	return err
+}
+
+func userList(ctx context.Context, c *call) error {
+	var users []operate.User
+	if err := c.ask(ctx, func(client *operate.Client) error { return client.Get(ctx, "/v1/users", nil, &users) }); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, users)
+	}
+	rows := make([][]string, 0, len(users))
+	for _, u := range users {
+		rows = append(rows, []string{u.Name, yes(u.Operator), yes(u.Disabled), shown(u.Created), shown(u.Changed)})
+	}
+	return writeTable(c.Stdout, []string{"NAME", "OPERATOR", "DISABLED", "CREATED", "PASSWORD OF"}, rows)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}

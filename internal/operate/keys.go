@@ -1,0 +1,153 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// Key is a key as lists show it; its bytes are nowhere in it.
+type Key struct {
+	ID       string    `json:"id"`
+	State    string    `json:"state"`
+	Created  time.Time `json:"created"`
+	Sessions int       `json:"sessions"` // that something of is sealed under it
+}
+
+// Keys is the ring of an installation.
+type Keys struct {
+	Fingerprint string `json:"fingerprint"`
+	Source      string `json:"source"`
+	Keys        []Key  `json:"keys"`
+}
+
+// Rotated names the key that is primary now.
+type Rotated struct {
+	ID string `json:"id"`
+}
+
+const scanPage = 500 // records read at once
+
+// using calls f for every record of which a part needs the key.
+func (o *Operations) using(ctx context.Context, f func(*counterfoil.Record, keyring.KeyID) error) error {
+	var after counterfoil.ID
+	for {
+		page, err := o.Store.Scan(ctx, after, scanPage)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			seen := map[keyring.KeyID]bool{0: true}
+			for _, id := range []keyring.KeyID{r.IdentityKey, r.ValuesKey, r.VerifierKey, r.SelectorKey} {
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
+				if err := f(r, id); err != nil {
+					return err
+				}
+			}
+			after = r.ID
+		}
+		if len(page) < scanPage {
+			return nil
+		}
+	}
+}
+
+func (o *Operations) list(ctx context.Context) (Keys, error) {
+	uses := map[keyring.KeyID]int{}
+	err := o.using(ctx, func(_ *counterfoil.Record, id keyring.KeyID) error {
+		uses[id]++
+		return nil
+	})
+	all := Keys{Fingerprint: o.Keys.Fingerprint(), Source: o.Keys.Source().String(), Keys: []Key{}}
+	for _, k := range o.Keys.Keys() {
+		all.Keys = append(all.Keys, Key{k.ID.String(), string(k.State), k.Created, uses[k.ID]})
+	}
+	return all, err
+}
+
+func (o *Operations) keys(r *http.Request) (any, error) { return o.list(r.Context()) }
+
+func (o *Operations) key(r *http.Request) (any, error) {
+	all, err := o.list(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range all.Keys {
+		if k.ID == r.PathValue("id") {
+			return k, nil
+		}
+	}
+	return nil, noKey(r.PathValue("id"))
+}
+
+func (o *Operations) rotateKey(r *http.Request) (any, error) {
+	id, err := o.Keys.Rotate(o.now())
+	if err != nil {
+		return nil, keyFault(err)
+	}
+	o.event(counterfoil.ReasonRotated, 0)
+	return Rotated{id.String()}, nil
+}
+
+// revokeKey ends what the key protects before and after the key is gone: before, because what cannot
+// be opened any more is still admitted from a cache; after, because a sign-in may have come between.
+func (o *Operations) revokeKey(r *http.Request) (any, error) {
+	id, err := keyring.ParseKeyID(r.PathValue("id"))
+	if err != nil {
+		return nil, noKey(r.PathValue("id"))
+	}
+	if o.Keys.Primary() == id {
+		if _, err := o.Keys.Rotate(o.now()); err != nil {
+			return nil, keyFault(err)
+		}
+	}
+	before, err := o.endUsing(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Keys.Revoke(o.now(), id); errors.Is(err, keyring.ErrNoKey) {
+		return nil, noKey(id.String())
+	} else if err != nil {
+		return nil, keyFault(err)
+	}
+	after, err := o.endUsing(r.Context(), id)
+	o.event(counterfoil.ReasonRevoked, before+after)
+	return Ended{before + after}, err
+}
+
+func (o *Operations) endUsing(ctx context.Context, key keyring.KeyID) (ended int, err error) {
+	err = o.using(ctx, func(rec *counterfoil.Record, id keyring.KeyID) error {
+		if id != key {
+			return nil
+		}
+		done, err := o.Sessions.Revoke(ctx, counterfoil.ByID(rec.ID), counterfoil.ReasonRevoked)
+		if err == nil {
+			ended += max(0, done.Ended)
+			err = done.Wait(ctx)
+		}
+		return err
+	})
+	return ended, err
+}
+
+func (o *Operations) event(why counterfoil.Reason, count int) {
+	o.Audit.Record(counterfoil.Event{Kind: counterfoil.EventKeys, Reason: why, Time: o.now(), Count: count})
+}
+
+func keyFault(err error) error {
+	if errors.Is(err, keyring.ErrNotOurs) || errors.Is(err, keyring.ErrRoots) {
+		return &refusal{nil, err.Error()}
+	}
+	return err
+}
+
+func noKey(id string) error {
+	return notFound("there is no key %s; `counterfoil key list` shows all", id)
+}

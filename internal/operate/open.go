@@ -1,0 +1,120 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/account/memaccount"
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// Installation is what a data folder holds, open.
+type Installation struct {
+	Store    counterfoil.Store
+	Accounts *account.Service
+	Keys     *keyring.Ring
+	Replaced bool // keys were made although the store has a past: all its sessions are lost
+}
+
+// Place says where an installation is and what it works with.
+type Place struct {
+	Config *config.Config
+	Env    func(string) (string, bool) // for keys; os.LookupEnv in a program
+	Clock  counterfoil.Clock
+	Logger *slog.Logger
+}
+
+// PrepareFolder makes the data folder, with mode 0700, or checks that it is ours alone.
+func PrepareFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the data folder: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("the data folder: %w", err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != os.Geteuid() {
+		return fmt.Errorf("the data folder %s is owned by user number %d, not by us (%d); run as that user or name another folder with --data", dir, owner, os.Geteuid())
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("the data folder %s has mode %04o, so others can look in; run: chmod 700 %s", dir, mode, dir)
+	}
+	return nil
+}
+
+// Open opens an installation. The caller holds its lock.
+func Open(ctx context.Context, p Place) (_ *Installation, err error) {
+	now, _ := p.Clock.Now()
+	keys, source, err := keyring.Resolve(keyring.Options{
+		Env: p.Env, OwnPath: p.Config.Path("keys"), Ephemeral: p.Config.EphemeralKey, Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Logger.Info("keys", "from", source.String(), "fingerprint", keys.Fingerprint())
+	store, accounts, err := openStore(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	i := &Installation{Store: store, Keys: keys}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	if i.Accounts, err = account.NewService(account.Config{Store: accounts, Clock: p.Clock}); err != nil {
+		return nil, err
+	}
+	if source.Kind == keyring.SourceGenerated {
+		page, err := store.Log(ctx, 0, 0)
+		if err != nil && !errors.Is(err, counterfoil.ErrGap) {
+			return nil, err
+		}
+		i.Replaced = page.Head > 0
+	}
+	if i.Replaced {
+		p.Logger.Warn("keys.replaced: the key file was missing and a new one was made; everybody is signed out, accounts are as they were. "+
+			"If the old file turns up, stop and put it back", "file", source.Path)
+	}
+	return i, nil
+}
+
+// openStore opens the store that the DSN names, and no other if that fails.
+func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, error) {
+	scheme, path, _ := strings.Cut(p.Config.Store, ":")
+	if scheme == "memory" {
+		s := memory.New(memory.Options{})
+		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
+		return s, memaccount.New(), nil
+	}
+	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("the store %s: %w", p.Config.Store, err)
+	}
+	return s, s.Accounts(), nil
+}
+
+// Exists reports whether there is a data folder.
+func Exists(dir string) (bool, error) {
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Event returns what the audit is told of the keys that were replaced.
+func (i *Installation) Event() counterfoil.Event {
+	return counterfoil.Event{Kind: counterfoil.EventKeys, Reason: counterfoil.ReasonReplaced}
+}

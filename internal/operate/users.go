@@ -1,0 +1,93 @@
+package operate
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil/account"
+)
+
+// User is an account as lists show it.
+type User struct {
+	Name     string    `json:"name"`
+	Operator bool      `json:"operator"`
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created"`
+	Changed  time.Time `json:"changed"` // of the password
+}
+
+// NewUser asks for an account.
+type NewUser struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+	Operator bool   `json:"operator"`
+}
+
+// NewPassword asks for another password.
+type NewPassword struct {
+	Password string `json:"password"`
+}
+
+func user(a *account.Account) User {
+	return User{a.Name, a.Operator, a.Disabled, a.Created, a.Changed}
+}
+
+func (o *Operations) users(r *http.Request) (any, error) {
+	all := []User{}
+	for a, err := range o.Accounts.All(r.Context()) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, user(a))
+	}
+	return all, nil
+}
+
+func (o *Operations) addUser(r *http.Request) (any, error) {
+	var in NewUser
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	a, err := o.Accounts.Add(r.Context(), in.Name, in.Password, in.Operator)
+	if errors.Is(err, account.ErrExists) {
+		return nil, failed("there is a user %s already; `counterfoil user passwd` gives another password", in.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return user(a), nil
+}
+
+func (o *Operations) setPassword(r *http.Request) (any, error) {
+	var in NewPassword
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	return o.changed(o.Accounts.SetPassword(r.Context(), o.Sessions, r.PathValue("name"), in.Password))(r)
+}
+
+func (o *Operations) disable(r *http.Request) (any, error) {
+	return o.changed(o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), true))(r)
+}
+
+func (o *Operations) enable(r *http.Request) (any, error) {
+	return o.changed(o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), false))(r)
+}
+
+// changed answers with the account as it now is.
+func (o *Operations) changed(a *account.Account, err error) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		if errors.Is(err, account.ErrNotFound) {
+			return nil, noUser(r.PathValue("name"))
+		}
+		if err != nil {
+			return nil, err
+		}
+		return user(a), nil
+	}
+}
+
+func noUser(name string) error {
+	return notFound("there is no user %s; `counterfoil user list` shows all", name)
+}

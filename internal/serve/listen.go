@@ -1,0 +1,99 @@
+package serve
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/counterfoil/counterfoil/clientip"
+	"github.com/counterfoil/counterfoil/internal/operate"
+)
+
+const controlDrain = time.Second
+
+// httpServer bounds what a client can hold without asking for anything. There is no WriteTimeout: it
+// would cut event streams and large downloads.
+func (s *server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// listen opens the address that browsers use and, if asked for, the one that sends them there.
+func (s *server) listen() error {
+	l, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	s.address = l
+	s.url = &url.URL{Scheme: "http", Host: reachable(s.cfg.Listen, l.Addr())}
+	if s.certificate != nil {
+		s.url.Scheme = "https"
+		l = tls.NewListener(l, s.certificate.config())
+	}
+	s.serveOn(l, s.gateway.Handler(), s.cfg.Drain)
+	if s.cfg.Redirect == "" {
+		return nil
+	}
+	plain, err := net.Listen("tcp", s.cfg.Redirect)
+	if err != nil {
+		return fmt.Errorf("--redirect: %w", err)
+	}
+	s.serveOn(plain, s.redirect(), controlDrain)
+	return nil
+}
+
+// control opens the control socket.
+func (s *server) control(lock *operate.Lock) error {
+	l, err := operate.ListenControl(s.cfg.Data, lock)
+	if err != nil {
+		return err
+	}
+	operations := &operate.Operations{
+		Config: s.cfg, Store: s.installation.Store, Sessions: s.gateway.Sessions(), Accounts: s.installation.Accounts,
+		Keys: s.installation.Keys, Audit: s.audit.Load(), Clock: s.Clock, Logger: s.Logger,
+	}
+	s.serveOn(l, operations.Handler(), controlDrain)
+	return nil
+}
+
+// reachable returns the host and real port of a listener as a link on this machine needs them.
+func reachable(asked string, real net.Addr) string {
+	host, _, _ := net.SplitHostPort(asked)
+	port := real.(*net.TCPAddr).Port
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// redirect sends browsers to https, to the public name or to the one they asked for.
+func (s *server) redirect() http.Handler {
+	_, port, _ := net.SplitHostPort(s.url.Host)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if s.cfg.PublicURL != nil {
+			host = s.cfg.PublicURL.Host
+		} else if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if s.cfg.PublicURL == nil && port != "443" {
+			host = net.JoinHostPort(host, port)
+		}
+		if !clientip.ValidHost(host) {
+			http.Error(w, "bad host", http.StatusBadRequest)
+			return
+		}
+		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)
+	})
+}
