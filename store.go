@@ -20,8 +20,8 @@ type Store interface {
 	//   - a live parent: if rec.Parent is set and no such record exists, or one of its ends has
 	//     passed at c.Entry.Time: ErrNoParent.
 	//   - c.Since: if it is not 0 and an ended-subject or ended-all entry from that position on covers
-	//     rec, or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded. Evictions and ends of
-	//     single sessions never refuse.
+	//     rec, or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded.
+	//     Evictions and ends of single sessions never refuse.
 	//   - c.Replaces: those records that exist are ended with ReasonReplaced, one ended entry each.
 	//     They do not count for the limit.
 	//   - c.Limit: if the subject has Max or more other live records of rec.Kind without a parent,
@@ -61,9 +61,9 @@ type Store interface {
 	// Revoke appends e, an entry of a kind that ends, and ends every record that e covers, as
 	// [Entry.Ends] says, their descendants included: each descendant that e does not itself cover
 	// gets an ended entry of its own, ReasonParent. An ended entry for a session that does not exist
-	// is not appended: Count 0, Seq the head. When Revoke returns no Load finds what it ended, no Update of
-	// it succeeds, and the log entry is durable if the store is. The same e.Op again, if its entry
-	// was appended, changes nothing and returns the first result.
+	// is not appended: Count 0, Seq the head. When Revoke returns no Load finds what it ended, no
+	// Update of it succeeds, and the log entry is durable if the store is. The same e.Op again, if
+	// its entry was appended, changes nothing and returns the first result.
 	Revoke(ctx context.Context, e Entry) (Revoked, error)
 
 	// List yields the live and the expired, not yet reaped records of a subject, its own and those
@@ -76,9 +76,9 @@ type Store interface {
 	Scan(ctx context.Context, after ID, max int) ([]*Record, error)
 
 	// Log returns the entries with Seq > since in order and without gaps, at most max, with the head
-	// of the log. max 0 asks for the head alone, whatever since is. An entry never appears at or below a head that was
-	// returned earlier. If the log no longer reaches back to since, or since is above the head:
-	// ErrGap, with the head.
+	// of the log. max 0 asks for the head alone, whatever since is. An entry never appears at or
+	// below a head that was returned earlier. If the log no longer reaches back to since, or since is
+	// above the head: ErrGap, with the head.
 	Log(ctx context.Context, since uint64, max int) (Page, error)
 
 	// Poll is Log for a node of a cluster: it also registers the node, counts its beat and takes its

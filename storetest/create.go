@@ -12,8 +12,8 @@ func createProofs() []proof {
 		{"Create/bytes", "All times are UTC in whole milliseconds.", createKeepsBytes},
 		{"Create/entry", "the created entry c.Entry is appended; rec.Born and the Entry's Seq are its position.", createAppends},
 		{"Create/parent", "if rec.Parent is set and no such record exists, or one of its ends has passed at c.Entry.Time: ErrNoParent.", createNeedsParent},
-		{"Create/since", "if it is not 0 and an ended-subject or ended-all entry after it covers rec", createHeedsSince},
-		{"Create/since-trimmed", "or the log no longer reaches back to it or not yet that far: ErrSuperseded.", createSinceOutsideLog},
+		{"Create/since", "if it is not 0 and an ended-subject or ended-all entry from that position on covers rec", createHeedsSince},
+		{"Create/since-trimmed", "or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded.", createSinceOutsideLog},
 		{"Create/replaces", "those records that exist are ended with ReasonReplaced, one ended entry each.", createReplaces},
 		{"Create/descendants", "Descendants of what is replaced or evicted end too, with an ended entry each, ReasonParent.", createEndsDescendants},
 		{"Create/exists", "If the ID is taken: ErrExists", createExists},
@@ -116,6 +116,9 @@ func createNeedsParent(f *fixture) {
 
 func createHeedsSince(f *fixture) {
 	subject, actor := newSubject(), newSubject()
+	f.revoke(endedAll()) // the very first entry
+	_, err := f.s.Create(f.ctx, record(subject), creation(since(0)))
+	f.is(err, counterfoil.ErrSuperseded)
 	older := func(e counterfoil.Entry) counterfoil.Entry { e.Epoch = 5; return e }
 	epoch := func(n uint64) func(*counterfoil.Record) {
 		return func(r *counterfoil.Record) { r.Epoch = n }
@@ -169,7 +172,7 @@ func createHeedsSince(f *fixture) {
 
 func createSinceOutsideLog(f *fixture) {
 	subject := newSubject()
-	f.signIn(subject)
+	f.create(record(subject), since(0)) // an empty log has a mark, too
 	mark := f.head()
 	_, err := f.s.Create(f.ctx, record(subject), creation(since(mark+1)))
 	f.is(err, counterfoil.ErrSuperseded)

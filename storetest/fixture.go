@@ -72,8 +72,9 @@ func creation(change ...func(*counterfoil.Creation)) counterfoil.Creation {
 	return c
 }
 
-func since(seq uint64) func(*counterfoil.Creation) {
-	return func(c *counterfoil.Creation) { c.Since = seq }
+// since says that the credential was checked after the log's head was read.
+func since(head uint64) func(*counterfoil.Creation) {
+	return func(c *counterfoil.Creation) { c.Since = head + 1 }
 }
 
 func limit(max int, order counterfoil.Overflow) func(*counterfoil.Creation) {

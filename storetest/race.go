@@ -15,7 +15,7 @@ func raceProofs() []proof {
 		{"Race/sign-out-in-flight", "When Revoke returns no Load finds what it ended, no Update of it succeeds", signOutAgainstRequests},
 		{"Race/touch-revoke", "It lowers nothing, inserts nothing", touchAgainstRevoke},
 		{"Race/touch-reap", "Reap ends at most r.Max records with IdleEnd or AbsoluteEnd at or before r.Before", touchAgainstReap},
-		{"Race/password-sign-in", "if it is not 0 and an ended-subject or ended-all entry after it covers rec", passwordAgainstSignIn},
+		{"Race/password-sign-in", "if it is not 0 and an ended-subject or ended-all entry from that position on covers rec", passwordAgainstSignIn},
 		{"Race/everything-create", "ends every record that e covers", everythingAgainstCreate},
 		{"Race/cache-fill", "they see every change acknowledged before they began, whichever node made it.", cacheFillAgainstEnd},
 		{"Race/same-op", "The same e.Op again, if its entry was appended, changes nothing and returns the first result.", sameOpAtOnce},
@@ -228,7 +228,7 @@ func everythingAgainstCreate(f *fixture) {
 			rs[i] = record(newSubject())
 			c := creation()
 			if i%2 == 0 {
-				c.Since = mark
+				c.Since = mark + 1
 			}
 			_, errs[i] = f.s.Create(f.ctx, rs[i], c)
 		})
