@@ -28,6 +28,15 @@ func connect(db *sql.DB) (*conn, error) {
 	return &conn{c: c, statements: make(map[string]*sql.Stmt)}, nil
 }
 
+// close gives the connection back to a closing DB, which would not wait for it.
+func (c *conn) close() error {
+	var errs []error
+	for _, st := range c.statements {
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, c.c.Close())...)
+}
+
 func (c *conn) statement(query string) (*sql.Stmt, error) {
 	if st, ok := c.statements[query]; ok {
 		return st, nil

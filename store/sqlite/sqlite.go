@@ -41,6 +41,7 @@ type Store struct {
 	incarnation string
 	lock        io.Closer
 	db          *sql.DB
+	conns       []*conn // the writer's and the readers'
 
 	requests chan *request // unbuffered: what was sent has been taken by the writer
 	readers  chan *conn    // the connections that nobody reads on
@@ -101,10 +102,10 @@ func open(path string, o Options) (_ *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("sqlite: %s: %w", path, err), s.db.Close())
+			err = errors.Join(fmt.Errorf("sqlite: %s: %w", path, err), s.disconnect())
 		}
 	}()
-	writer, err := connect(s.db)
+	writer, err := s.connect()
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func open(path string, o Options) (_ *Store, err error) {
 		return nil, classify(err)
 	}
 	for range cap(s.readers) {
-		r, err := connect(s.db)
+		r, err := s.connect()
 		if err != nil {
 			return nil, err
 		}
@@ -164,9 +165,25 @@ func (s *Store) Close() error {
 		for range cap(s.readers) {
 			<-s.readers // waits for the reads that run
 		}
-		s.closeErr = errors.Join(s.db.Close(), s.lock.Close())
+		s.closeErr = errors.Join(s.disconnect(), s.lock.Close())
 	})
 	return s.closeErr
+}
+
+func (s *Store) connect() (*conn, error) {
+	c, err := connect(s.db)
+	if err == nil {
+		s.conns = append(s.conns, c)
+	}
+	return c, err
+}
+
+func (s *Store) disconnect() error {
+	var errs []error
+	for _, c := range s.conns {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(append(errs, s.db.Close())...)
 }
 
 // read runs do on a connection of its own. The statements are not tied to ctx: each is short, and

@@ -1,0 +1,380 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// P65, P96
+func TestModes(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	folder := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(folder, "sessions.db")
+	s := open(t, path)
+	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]os.FileMode{folder: 0o700, path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600, path + ".lock": 0o600}
+	for name, mode := range want {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != mode {
+			t.Errorf("%s: mode %#o, want %#o", name, got, mode)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // the modes are the proof; only root can become somebody else
+	}
+	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(filepath.Dir(folder)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		cmd := exec.Command("cat", name)
+		if name == folder {
+			cmd = exec.Command("ls", name)
+		}
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "Permission denied") {
+			t.Errorf("user 65534 reads %s: %v, %.80q", name, err, out)
+		}
+	}
+}
+
+// P66: neither the names of the files nor what is in them gives anything away in clear.
+func TestNoNames(t *testing.T) {
+	path := temp(t)
+	s := open(t, path)
+	r := session(newSubject())
+	if _, err := s.Create(context.Background(), r, signIn()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasPrefix(f.Name(), "sessions.db") {
+			t.Errorf("a file named %s", f.Name())
+		}
+		if strings.Contains(f.Name(), r.ID.String()) {
+			t.Errorf("the file name %s has a session in it", f.Name())
+		}
+	}
+}
+
+// P96: what others could read or replace is refused, and not changed.
+func TestUnsafe(t *testing.T) {
+	made := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "data", "sessions.db")
+		if err := open(t, path).Close(); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	chmod := func(t *testing.T, path string, mode os.FileMode) {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, prepare := range map[string]func(t *testing.T) string{
+		"readable by others":           func(t *testing.T) string { p := made(t); chmod(t, p, 0o644); return p },
+		"readable by the group":        func(t *testing.T) string { p := made(t); chmod(t, p, 0o640); return p },
+		"folder writable by others":    func(t *testing.T) string { p := made(t); chmod(t, filepath.Dir(p), 0o777); return p },
+		"folder like /tmp":             func(t *testing.T) string { p := made(t); chmod(t, filepath.Dir(p), 0o777|os.ModeSticky); return p },
+		"folder writable by the group": func(t *testing.T) string { p := made(t); chmod(t, filepath.Dir(p), 0o770); return p },
+		"symlink": func(t *testing.T) string {
+			p := made(t)
+			link := filepath.Join(filepath.Dir(p), "link.db")
+			if err := os.Symlink(p, link); err != nil {
+				t.Fatal(err)
+			}
+			return link
+		},
+		"dangling symlink": func(t *testing.T) string {
+			link := filepath.Join(filepath.Dir(made(t)), "link.db")
+			if err := os.Symlink(filepath.Join(t.TempDir(), "elsewhere"), link); err != nil {
+				t.Fatal(err)
+			}
+			return link
+		},
+		"symlink as lock": func(t *testing.T) string {
+			p := made(t)
+			if err := errors.Join(os.Remove(p+".lock"), os.Symlink(filepath.Join(t.TempDir(), "elsewhere"), p+".lock")); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		"hard link": func(t *testing.T) string {
+			p := made(t)
+			if err := os.Link(p, filepath.Join(filepath.Dir(p), "second.db")); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		"folder in its place": func(t *testing.T) string {
+			p := filepath.Join(t.TempDir(), "data.db")
+			if err := os.Mkdir(p, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		"pipe in its place": func(t *testing.T) string {
+			p := temp(t)
+			if err := syscall.Mkfifo(p, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := prepare(t)
+			before, _ := os.ReadDir(filepath.Dir(path))
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if !errors.Is(err, sqlite.ErrUnsafe) {
+				t.Errorf("got %v, want ErrUnsafe", err)
+			}
+			if s != nil {
+				_ = s.Close()
+			}
+			if after, _ := os.ReadDir(filepath.Dir(path)); len(after) != len(before) {
+				t.Errorf("the folder went from %d to %d entries", len(before), len(after))
+			}
+		})
+	}
+}
+
+func TestBadPath(t *testing.T) {
+	file := temp(t)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", ":memory:", "a\x00b", filepath.Join(t.TempDir(), "no", "such", "folder.db"), filepath.Join(file, "under.db")} {
+		if s, err := sqlite.Open(context.Background(), path, sqlite.Options{}); err == nil {
+			_ = s.Close()
+			t.Errorf("%q was opened", path)
+		}
+	}
+	for _, name := range []string{"a b.db", "q?mode=memory", "50%25.db", "#x", "ü.db", "-rf"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := open(t, path).Close(); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%q: the file is elsewhere: %v", name, err)
+		}
+	}
+}
+
+func TestOwner(t *testing.T) {
+	path, ctx := temp(t), context.Background()
+	s := open(t, path)
+	_, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if !errors.Is(err, sqlite.ErrOwned) || !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("a second opener got %v, want ErrOwned that names this process", err)
+	}
+	if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+		t.Errorf("the owner was hurt: %v", err)
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childStore+"="+path)
+	if out, err := child.CombinedOutput(); err == nil || !strings.Contains(string(out), sqlite.ErrOwned.Error()) {
+		t.Errorf("another process got %v, %s", err, out)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Close left a connection open: %v", err)
+	}
+	if err := open(t, path).Close(); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A damaged file is an error that says so, never an empty store, and stays as it is.
+func TestDamaged(t *testing.T) {
+	fill := func(t *testing.T) (string, []byte) {
+		path := temp(t)
+		s := open(t, path)
+		for range 200 {
+			if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path, whole
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"text":             func([]byte) []byte { return bytes.Repeat([]byte("not a database\n"), 600) },
+		"header gone":      func(b []byte) []byte { clear(b[:100]); return b },
+		"first page gone":  func(b []byte) []byte { clear(b[16:4096]); return b },
+		"schema scrambled": func(b []byte) []byte { copy(b[100:], bytes.Repeat([]byte{0xa5}, 3000)); return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, whole := fill(t)
+			bad := damage(whole)
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if err == nil {
+				_ = s.Close()
+			}
+			if !errors.Is(err, sqlite.ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+			if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, bad) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"pages zeroed": func(b []byte) []byte { clear(b[len(b)/2 : len(b)*3/4]); return b },
+		"cut":          func(b []byte) []byte { return b[:len(b)/2/4096*4096] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, whole := fill(t)
+			if err := os.WriteFile(path, damage(whole), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if err == nil {
+				err = s.Check(context.Background())
+				_ = s.Close()
+			}
+			if !errors.Is(err, sqlite.ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+		})
+	}
+}
+
+// A folder that cannot be written is a start refused with a reason. Root may write everywhere, so
+// the child runs as somebody else.
+func TestReadOnlyFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(folder, "sessions.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		for _, mode := range []struct {
+			name string
+			mode os.FileMode
+		}{{path, 0o400}, {path + ".lock", 0o400}, {folder, 0o500}} {
+			if err := os.Chmod(mode.name, mode.mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		defer os.Chmod(folder, 0o700)
+		if _, err := sqlite.Open(context.Background(), path, sqlite.Options{}); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("got %v, want a permission error", err)
+		}
+		return
+	}
+	for _, name := range []string{path, path + ".lock", folder} {
+		if err := os.Chown(name, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{filepath.Dir(folder), filepath.Dir(filepath.Dir(folder))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(path, 0o400), os.Chmod(path+".lock", 0o400), os.Chmod(folder, 0o500)); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(filepath.Dir(folder), "child") // where somebody else may run it
+	if err := os.WriteFile(program, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(program)
+	child.Dir = "/"
+	child.Env = append(os.Environ(), childStore+"="+path)
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := child.CombinedOutput(); err == nil || !strings.Contains(string(out), "check owner, mode and mount") {
+		t.Errorf("got %v, %s", err, out)
+	}
+}
+
+// When the disk is full every write is refused with an error that says so; nothing that was
+// acknowledged is lost and the file is whole. A limit on the size of files stands for the full disk.
+func TestDiskFull(t *testing.T) {
+	path := temp(t)
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -f %d; exec %q", 2*1024, os.Args[0])) // blocks of 512 bytes
+	child.Env = append(os.Environ(), childStore+"="+path)
+	var said, complaint bytes.Buffer
+	child.Stdout, child.Stderr = &said, &complaint
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hung := time.AfterFunc(time.Minute, func() { _ = child.Process.Kill() })
+	err := child.Wait()
+	hung.Stop()
+	if err == nil || !child.ProcessState.Exited() {
+		t.Fatalf("the child was to fail by itself: %v", err)
+	}
+	if text := complaint.String(); !strings.Contains(text, "the disk is full") && !strings.Contains(text, "the disk did not do as asked") {
+		t.Errorf("it said %q", text)
+	}
+	live := make(map[string]bool)
+	for line := range strings.Lines(said.String()) {
+		if line = strings.TrimSpace(line); len(line) == 23 {
+			live[line[1:]] = line[0] == '+'
+		}
+	}
+	s := open(t, path)
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+	n := 0
+	for id, there := range live {
+		_, err := load(s, id)
+		if there && err != nil {
+			t.Errorf("a session that was acknowledged is lost: %v", err)
+		}
+		if there {
+			n++
+		}
+	}
+	if n == 0 {
+		t.Error("the disk was full before anything was written")
+	}
+	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
