@@ -54,6 +54,8 @@ const (
 	ReasonUnknown         Reason = "unknown"          // no session of that name
 	ReasonUnreadable      Reason = "unreadable"       // the record does not open: its key is gone, or it was tampered with
 	ReasonFlood           Reason = "flood"            // too many refusals from one source
+	ReasonCredential      Reason = "credential"       // a sign-in with a wrong name or password
+	ReasonTooMany         Reason = "too-many"         // a sign-in over the limit of attempts
 	ReasonRestored        Reason = "restored"         // a backup was restored
 	ReasonClockReset      Reason = "clock-reset"
 )

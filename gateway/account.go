@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+func (g *Gateway) accountPage(w http.ResponseWriter, r *http.Request) {
+	g.showAccount(w, r, http.StatusOK, page{})
+}
+
+func (g *Gateway) showAccount(w http.ResponseWriter, r *http.Request, status int, data page) {
+	s := g.sessions.FromContext(r.Context())
+	data.Title, data.User, data.Nonce = "Your sessions", s.Subject(), newNonce()
+	for info, err := range g.sessions.List(r.Context(), s.Subject()) {
+		if err != nil {
+			g.refuse(w, r, err)
+			return
+		}
+		current := info.ID == s.ID()
+		data.Sessions = append(data.Sessions, row{info, current})
+		data.Others = data.Others || !current
+	}
+	g.show(w, r, status, "account", data)
+}
+
+// endOne ends one of the visitor's own sessions. Somebody else's is answered as if there were none.
+func (g *Gateway) endOne(w http.ResponseWriter, r *http.Request) {
+	if f, ok := g.fields(w, r, "id"); ok {
+		g.end(w, r, f["id"])
+	}
+}
+
+func (g *Gateway) end(w http.ResponseWriter, r *http.Request, text string) {
+	id, err := counterfoil.ParseID(text)
+	if err != nil {
+		g.fail(w, r, notFound)
+		return
+	}
+	s := g.sessions.FromContext(r.Context())
+	if id == s.ID() {
+		g.logout(w, r)
+		return
+	}
+	_, err = g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Only(id), counterfoil.ReasonRevoked)
+	switch {
+	case errors.Is(err, counterfoil.ErrNotFound):
+		g.fail(w, r, notFound)
+	case err != nil:
+		g.refuse(w, r, err)
+	default:
+		done(w, r, g.cfg.Prefix+"/account")
+	}
+}
+
+func (g *Gateway) endOthers(w http.ResponseWriter, r *http.Request) {
+	s := g.sessions.FromContext(r.Context())
+	if _, err := g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Except(s.ID()), counterfoil.ReasonRevoked); err != nil {
+		g.refuse(w, r, err)
+		return
+	}
+	done(w, r, g.cfg.Prefix+"/account")
+}
+
+// changeTimeout bounds how long a password change is repeated until its outcome is known.
+const changeTimeout = 30 * time.Second
+
+// changePassword proves the present password, sets the new one, which ends every session of the
+// user, and replaces the session that asked by one of the new credential, values kept (R14).
+func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
+	f, ok := g.fields(w, r, "current", "new", "nonce")
+	if !ok {
+		return
+	}
+	s := g.sessions.FromContext(r.Context())
+	name := s.Subject()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changeTimeout) // begun is finished
+	defer cancel()
+	if _, err := g.accounts.Verify(ctx, name, f["current"], g.trusted.Addr(r)); err != nil {
+		g.recordFailure(ctx, r, name, err)
+		g.refuseChange(w, r, g.accountFault(err))
+		return
+	}
+	if _, err := note.Get(s); err != nil { // reads all values while the session still lives
+		g.refuse(w, r, err)
+		return
+	}
+	a, err := g.accounts.SetPassword(ctx, g.sessions, name, f["new"])
+	if err != nil {
+		g.refuseChange(w, r, g.accountFault(err))
+		return
+	}
+	nonce := f["nonce"]
+	if !validNonce(nonce) {
+		nonce = ""
+	}
+	mark, err := g.sessions.Mark(ctx)
+	if err == nil {
+		err = s.SignIn(counterfoil.Identity{Subject: a.Name, Methods: []string{"pwd"}, Since: mark, Epoch: a.Epoch, Nonce: nonce, KeepAll: true})
+	}
+	if err != nil { // the password is changed; the sign-in page is the way on
+		g.fail(w, r, g.signInFault(err))
+		return
+	}
+	done(w, r, g.cfg.Prefix+"/account")
+}
+
+func (g *Gateway) refuseChange(w http.ResponseWriter, r *http.Request, f fault) {
+	if !browser(r) || f.status == http.StatusServiceUnavailable {
+		g.fail(w, r, f)
+		return
+	}
+	if f.until != nil {
+		w.Header().Set("Retry-After", g.seconds(*f.until))
+	}
+	g.showAccount(w, r, f.status, page{Error: f.message(), Until: f.until})
+}
