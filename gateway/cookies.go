@@ -7,10 +7,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// Realm is the realm of the gateway's sessions. A manager of another program that lists or ends them
-// on the same store must use it, too.
-const Realm = "gateway"
-
 // cookiesOf names the gateway's cookies. In development there is no prefix that browsers would refuse
 // over plain http, but a name that no application uses.
 func cookiesOf(dev, persistent bool) counterfoil.Cookie {
