@@ -13,7 +13,9 @@ import (
 
 // waits names files that let real time pass, and why they may.
 var waits = map[string]string{
-	"keyring/file.go": "waits a moment for another process that makes the key file",
+	"keyring/file.go":         "waits a moment for another process that makes the key file",
+	"internal/cli/reach.go":   "waits a moment for another process that holds the data folder",
+	"internal/serve/serve.go": "as above",
 }
 
 // Time comes from an injected clock, so that tests and simulations decide it.
@@ -316,6 +318,49 @@ func TestWalkSeesEveryPackage(t *testing.T) {
 		rel, err := filepath.Rel(base, dir)
 		if err != nil || !seen[filepath.ToSlash(rel)] {
 			t.Errorf("package %s was not looked at (%v)", dir, err)
+		}
+	}
+}
+
+var reader = regexp.MustCompile(`^(?i:parse|decode|unmarshal)`)
+
+// Every package that reads what others wrote has a fuzz target. P93
+func TestEveryParserIsFuzzed(t *testing.T) {
+	reads, fuzzed := make(map[string]string), make(map[string]bool)
+	for _, f := range files(t) {
+		for _, d := range f.ast.Decls {
+			fun, ok := d.(*ast.FuncDecl)
+			switch {
+			case !ok:
+			case f.test && strings.HasPrefix(fun.Name.Name, "Fuzz"):
+				fuzzed[f.dir] = true
+			case !f.test && reader.MatchString(fun.Name.Name):
+				reads[f.dir] = f.at(fun) + ": " + fun.Name.Name
+			}
+		}
+	}
+	for dir, what := range reads {
+		if !fuzzed[dir] && dir != "internal/cli" { // its arguments come from whoever runs the program
+			t.Errorf("%s, and no fuzz target in %s", what, dir)
+		}
+	}
+}
+
+// The one command that passes the tests analyses the code, too. P105
+func TestMakeTestAnalyses(t *testing.T) {
+	for name, words := range map[string][]string{
+		"Makefile":     {"test: bootstrap lint unit modules fuzz", "go test -race"},
+		"scripts/lint": {"gofmt -l", "go vet ./...", "staticcheck", "go mod tidy -diff"},
+		".ci/run":      {"make test"},
+	} {
+		raw, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range words {
+			if !strings.Contains(string(raw), w) {
+				t.Errorf("%s does not say %q", name, w)
+			}
 		}
 	}
 }
