@@ -1,0 +1,162 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// P33, P61, P62: of 1,000 sessions the 100 old ones go, each once, and no list names them after.
+func TestReap(t *testing.T) {
+	s, ctx := open(t, temp(t)), context.Background()
+	subject := newSubject()
+	now := noon.Add(14*24*time.Hour + time.Second)
+	for i := range 1000 {
+		r := session(subject)
+		r.AbsoluteEnd = noon.Add(30 * 24 * time.Hour)
+		r.IdleEnd = now.Add(time.Millisecond)
+		if i%10 == 0 {
+			r.IdleEnd = now
+		}
+		if _, err := s.Create(ctx, r, counterfoil.Creation{Entry: counterfoil.Entry{Time: noon}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	gone := 0
+	for range 4 { // several at once
+		wg.Go(func() {
+			for more := true; more; {
+				done, err := s.Reap(ctx, counterfoil.Reap{Before: now, Max: 30})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if done.Records > 30 {
+					t.Errorf("%d at once, 30 were allowed", done.Records)
+				}
+				mu.Lock()
+				gone += done.Records
+				mu.Unlock()
+				more = done.More
+			}
+		})
+	}
+	wg.Wait()
+	if gone != 100 {
+		t.Errorf("%d went, want 100", gone)
+	}
+	listed := 0
+	for r, err := range s.List(ctx, subject) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Live(now) {
+			t.Errorf("the list names a dead session: %v", r.IdleEnd)
+		}
+		if _, err := s.Load(ctx, r.ID); err != nil {
+			t.Errorf("the list names a session that does not load: %v", err)
+		}
+		listed++
+	}
+	if listed != 900 {
+		t.Errorf("%d are listed, want 900", listed)
+	}
+	if p, err := s.Log(ctx, 0, 0); err != nil || p.Head != 1100 {
+		t.Errorf("the log stands at %d, %v; want 1000 created and 100 ended", p.Head, err)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s, ctx := open(t, temp(t)), context.Background()
+	r := session(newSubject())
+	if _, err := s.Create(ctx, r, signIn()); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 { // Close comes in the middle of these
+		wg.Go(func() {
+			for {
+				if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+					if !errors.Is(err, sqlite.ErrClosed) {
+						t.Errorf("Create: %v", err)
+					}
+					return
+				}
+				if _, err := s.Load(ctx, r.ID); err != nil && !errors.Is(err, sqlite.ErrClosed) {
+					t.Errorf("Load: %v", err)
+				}
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Errorf("the second Close: %v", err)
+	}
+	_, loadErr := s.Load(ctx, r.ID)
+	_, getErr := s.Accounts().Get(ctx, "alice")
+	for _, err := range []error{loadErr, getErr, s.Touch(ctx, []counterfoil.Touch{{}}), s.Check(ctx)} {
+		if !errors.Is(err, sqlite.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	}
+}
+
+// A list that is being read holds nothing: the reader may use the store meanwhile, as often as it
+// likes.
+func TestNestedReads(t *testing.T) {
+	s := open(t, temp(t))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	subject := newSubject()
+	for range 70 {
+		if _, err := s.Create(ctx, session(subject), signIn()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var nest func(depth int)
+	nest = func(depth int) {
+		for r, err := range s.List(ctx, subject) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Load(ctx, r.ID); err != nil {
+				t.Fatal(err)
+			}
+			if depth > 0 {
+				nest(depth - 1)
+			}
+			break
+		}
+	}
+	nest(20)
+}
+
+func TestIncarnation(t *testing.T) {
+	path, ctx := temp(t), context.Background()
+	s := open(t, path)
+	first, err := s.Log(ctx, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := open(t, path).Log(ctx, 0, 0)
+	if err != nil || again.Incarnation != first.Incarnation || len(first.Incarnation) != 22 {
+		t.Errorf("%q after %q, %v: a restart keeps the log", again.Incarnation, first.Incarnation, err)
+	}
+	other, err := open(t, temp(t)).Log(ctx, 0, 0)
+	if err != nil || other.Incarnation == first.Incarnation {
+		t.Errorf("another file has the same incarnation, %v", err)
+	}
+}

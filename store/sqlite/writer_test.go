@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func newWriter(t *testing.T) *writerLoop {
+	t.Helper()
+	c := raw(t, filepath.Join(t.TempDir(), "sessions.db"))
+	if err := setUp(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.script("CREATE TABLE n (i INTEGER PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	return &writerLoop{db: c}
+}
+
+func insert(i int) *request {
+	return &request{durable: true, do: func(db *conn) error {
+		_, err := db.exec("INSERT INTO n VALUES (?)", i)
+		return err
+	}}
+}
+
+// One request's failure undoes it whole and it alone.
+func TestBatchKeepsOthers(t *testing.T) {
+	w := newWriter(t)
+	no := errors.New("no")
+	half := &request{do: func(db *conn) error {
+		if _, err := db.exec("INSERT INTO n VALUES (2)"); err != nil {
+			return err
+		}
+		return no
+	}}
+	first, again, last := insert(1), insert(1), insert(3)
+	if err := w.commit([]*request{first, half, again, last}); err != nil {
+		t.Fatal(err)
+	}
+	if first.err != nil || last.err != nil || !errors.Is(half.err, no) || again.err == nil {
+		t.Errorf("got %v, %v, %v, %v", first.err, half.err, again.err, last.err)
+	}
+	if n, sum := number(t, w.db, "SELECT count(*) FROM n"), number(t, w.db, "SELECT sum(i) FROM n"); n != 2 || sum != 4 {
+		t.Errorf("%d rows of sum %d; want 1 and 3", n, sum)
+	}
+}
+
+// When SQLite rolls the whole transaction back, nobody in the batch is told that it was done, and
+// the next batch works.
+func TestBatchLost(t *testing.T) {
+	w := newWriter(t)
+	first, last := insert(1), insert(3)
+	lost := &request{do: func(db *conn) error {
+		_, err := db.exec("INSERT OR ROLLBACK INTO n VALUES (1)") // as a full disk would
+		return err
+	}}
+	err := w.commit([]*request{first, lost, last})
+	if err == nil || first.err == nil || lost.err == nil || last.err == nil {
+		t.Errorf("got %v, %v, %v, %v", err, first.err, lost.err, last.err)
+	}
+	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 0 {
+		t.Errorf("%d rows stayed", n)
+	}
+	if next := insert(4); w.commit([]*request{next}) != nil || next.err != nil {
+		t.Errorf("the next batch: %v", next.err)
+	}
+}
+
+// After the disk failed to flush nothing is written any more.
+func TestBroken(t *testing.T) {
+	w := newWriter(t)
+	w.broken = ErrBroken
+	r := insert(1)
+	if err := w.commit([]*request{r}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "start again") {
+		t.Errorf("got %v, want ErrBroken", err)
+	}
+	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 0 {
+		t.Error("it wrote")
+	}
+}
+
+// What gathers while a commit runs goes into the next one together.
+func TestCollect(t *testing.T) {
+	requests := make(chan *request, 2*maxBatch) // here a buffer stands for those who wait
+	w := &writerLoop{requests: requests}
+	for range maxBatch + 10 {
+		requests <- &request{}
+	}
+	if n := len(w.collect([]*request{<-requests})); n != maxBatch {
+		t.Errorf("a batch of %d, want %d", n, maxBatch)
+	}
+	if n := len(w.collect([]*request{<-requests})); n != 10 {
+		t.Errorf("a batch of %d, want the rest: 10", n)
+	}
+}
