@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// answer is one handler that is measured through HTTP.
+type answer struct {
+	what    string
+	addr    string
+	request []byte
+	rates   map[int][]float64 // requests a second, by connections
+	cpu     map[int][]float64 // µs of this process a request
+}
+
+var connections = [...]int{1, 64}
+
+// throughHTTP is what the rounds through HTTP measured.
+type throughHTTP struct{ empty, headers, check *answer }
+
+func (p plan) throughHTTP() (*throughHTTP, error) {
+	m, stop, err := newManager()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	cookie, err := newOurs(m, nil).newSession(newWriter(), "user-000001")
+	if err != nil {
+		return nil, err
+	}
+	t := new(throughHTTP)
+	t.empty = &answer{what: "empty handler"}
+	t.headers = &answer{what: "the same headers"}
+	t.check = &answer{what: "GET /auth/check"}
+	var subject, session string
+	check := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, verdict := m.Check(r)
+		if verdict != counterfoil.Valid || !v.SignedIn() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		h := w.Header()
+		h.Set("X-Auth-Subject", v.Subject())
+		h.Set("X-Auth-Session", v.ID().String())
+		h.Set("Cache-Control", "no-store")
+	})
+	w := newWriter()
+	serve(check, w, newRequest(cookie))
+	subject, session = w.header.Get("X-Auth-Subject"), w.header.Get("X-Auth-Session")
+	headers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Auth-Subject", subject)
+		h.Set("X-Auth-Session", session)
+		h.Set("Cache-Control", "no-store")
+	})
+	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+	answers := []*answer{t.empty, t.headers, t.check}
+	for i, h := range []http.Handler{empty, headers, check} {
+		a := answers[i]
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+		defer server.Close()
+		go server.Serve(listener)
+		a.addr = listener.Addr().String()
+		a.request = wire(newRequest(cookie))
+		a.rates, a.cpu = map[int][]float64{}, map[int][]float64{}
+	}
+	for round := range p.httpRounds {
+		for _, n := range connections {
+			for i := range answers {
+				if err := answers[(i+round)%len(answers)].load(n, p.httpRound); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return t, nil
+}
+
+// wire is r as a client sends it.
+func wire(r *http.Request) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "GET /auth/check HTTP/1.1\r\nHost: %s\r\n", r.Host)
+	r.Header.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// load has another process ask for a while.
+func (a *answer) load(conns int, length time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := exec.Command(self, "-load", a.addr, "-conns", strconv.Itoa(conns), "-http-round", length.String())
+	child.Stdin, child.Stderr = bytes.NewReader(a.request), os.Stderr
+	before, err := processorTime()
+	if err != nil {
+		return err
+	}
+	out, err := child.Output()
+	if err != nil {
+		return fmt.Errorf("the load: %w", err)
+	}
+	after, err := processorTime()
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(string(out))
+	if len(fields) != 2 {
+		return fmt.Errorf("the load says %q", out)
+	}
+	rate, err := strconv.ParseFloat(fields[0], 64)
+	if err != nil {
+		return err
+	}
+	all, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return err
+	}
+	a.rates[conns] = append(a.rates[conns], rate)
+	a.cpu[conns] = append(a.cpu[conns], float64((after-before).Nanoseconds())/1e3/all)
+	return nil
+}
+
+// processorTime is what this process has used.
+func processorTime() (time.Duration, error) {
+	var u syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
+}
+
+func (t *throughHTTP) print(w io.Writer) {
+	fmt.Fprintf(w, "%-20s %6s %12s %12s %12s %8s %8s\n", "", "conns", "req/s median", "lowest", "highest", "CPU µs", "÷ empty")
+	for _, n := range connections {
+		for _, a := range []*answer{t.empty, t.headers, t.check} {
+			rates := a.rates[n]
+			fmt.Fprintf(w, "%-20s %6d %12.0f %12.0f %12.0f %8.1f %8.3f\n", a.what, n, median(rates),
+				slices.Min(rates), slices.Max(rates), median(a.cpu[n]), median(rates)/median(t.empty.rates[n]))
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+func (t *throughHTTP) goals() (goals []goal) {
+	for _, g := range []struct {
+		conns   int
+		to      *answer
+		atLeast float64
+	}{{1, t.empty, 0.85}, {1, t.headers, 0.93}, {64, t.empty, 0.80}, {64, t.headers, 0.90}} {
+		text := fmt.Sprintf("check ÷ %s at %d: at least %.2f", g.to.what, g.conns, g.atLeast)
+		goals = append(goals, atLeast(text, median(t.check.rates[g.conns])/median(g.to.rates[g.conns]), g.atLeast))
+	}
+	return goals
+}
