@@ -38,6 +38,7 @@ func (g *Gateway) proxy() http.Handler {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		s := &stream{session: g.sessions.FromContext(r.Context()), cancel: cancel, over: ctx.Done(), done: make(chan struct{})}
+		w.Header().Del(hstsField) // an informational answer would carry it away; incoming sets it
 		p.ServeHTTP(w, r.WithContext(context.WithValue(ctx, streamKey{}, s)))
 		cancel(nil)
 		s.wait()
@@ -126,7 +127,7 @@ func proxyField(name string) bool {
 func (g *Gateway) incoming(a *http.Response) error {
 	h := a.Header
 	g.filter.response(h)
-	h.Del("Strict-Transport-Security") // ours stands already, and only where there is TLS
+	g.secure(h)
 	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
 		h.Set("Cache-Control", "private, no-cache") // nobody but this browser, and not after a sign-out
 	}
@@ -145,6 +146,7 @@ func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err err
 		return // nobody waits for an answer
 	}
 	g.log.Warn("the application does not answer", "err", err)
+	g.secure(w.Header())
 	f := fault{status: http.StatusBadGateway, code: "upstream_unreachable", title: "The application does not answer",
 		text: []string{"You are still signed in. Try again in a moment; if it stays so, tell whoever runs it."}}
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {

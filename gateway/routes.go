@@ -129,6 +129,18 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 		g.fail(w, r, plainHTTP)
 		return false
 	}
-	w.Header()["Strict-Transport-Security"] = g.hsts
+	g.secure(w.Header())
 	return true
+}
+
+const hstsField = "Strict-Transport-Security"
+
+// secure tells browsers to come by https alone. In development, on plain http, it must not be said
+// (RFC 6797 section 7.2).
+func (g *Gateway) secure(h http.Header) {
+	if g.cfg.Dev {
+		delete(h, hstsField)
+		return
+	}
+	h[hstsField] = g.hsts
 }
