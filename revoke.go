@@ -12,7 +12,9 @@ import (
 
 // Target selects sessions to end.
 type Target struct {
+	of      bool // of a subject
 	subject string
+	one     bool // only the session of this ID
 	only    ID
 	except  []ID
 	before  uint64
@@ -20,17 +22,17 @@ type Target struct {
 }
 
 // AllOf selects every session of a subject, those that somebody else leads in its name included.
-func AllOf(subject string) Target { return Target{subject: subject} }
+func AllOf(subject string) Target { return Target{of: true, subject: subject} }
 
 // Everything selects every session there is.
 func Everything() Target { return Target{all: true} }
 
 // ByID selects one session, whoever's it is: for operators. With it end all that hang on it.
-func ByID(id ID) Target { return Target{only: id} }
+func ByID(id ID) Target { return Target{one: true, only: id} }
 
 // Only narrows AllOf to one session, which is ended only if it is that subject's: a user's own list
 // cannot end another's session.
-func (t Target) Only(id ID) Target { t.only = id; return t }
+func (t Target) Only(id ID) Target { t.one, t.only = true, id; return t }
 
 // Except spares up to [MaxExcept] sessions of AllOf.
 func (t Target) Except(keep ...ID) Target {
@@ -44,9 +46,9 @@ func (t Target) Before(epoch uint64) Target { t.before = epoch; return t }
 
 func (t Target) check() error {
 	switch {
-	case t.subject == "" && t.only.IsZero() && !t.all:
+	case t.subject == "" && !t.all && (t.of || !t.one):
 		return errors.New("counterfoil: the target selects nothing; begin with AllOf, ByID or Everything")
-	case (len(t.except) > 0 || t.before > 0) && (t.subject == "" || !t.only.IsZero()):
+	case (len(t.except) > 0 || t.before > 0) && (t.subject == "" || t.one):
 		return errors.New("counterfoil: Except and Before go with AllOf alone")
 	case len(t.except) > MaxExcept:
 		return fmt.Errorf("counterfoil: Except spares at most %d sessions", MaxExcept)
@@ -108,7 +110,7 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 	switch {
 	case t.all:
 		e.Kind = EntryEndedAll
-	case t.only.IsZero():
+	case !t.one:
 		e.Kind, e.Subject, e.Except, e.Epoch = EntryEndedSubject, m.subjectHash(t.subject), t.except, t.before
 	default:
 		rec, err := m.store.Load(ctx, t.only)
