@@ -65,28 +65,31 @@ func (s *Store) surplus(rec *counterfoil.Record, c counterfoil.Creation) []*reco
 	}
 	type candidate struct {
 		*record
-		key int64
+		key  int64
+		born uint64
 	}
 	var live []candidate
 	now := c.Limit.Now.UnixMilli()
-	for r := s.subjects.get(rec.Subject); r != nil; r = r.next {
+	subject := s.subject(rec.Subject)
+	for r := subject.first(rec.Subject); r != nil; r = subject.next(r) {
 		st, _ := s.read(r.id)
 		if st.head.Value().kind != rec.Kind || !st.lineage().parent.IsZero() || !st.live(now) || slices.Contains(c.Replaces, r.id) {
 			continue
 		}
+		created, born := st.age()
 		key := st.seen
 		if c.Limit.Order == counterfoil.EvictOldest {
-			key = st.created()
+			key = created
 		}
-		live = append(live, candidate{r, key})
+		live = append(live, candidate{r, key, born})
 	}
 	n := len(live) - (c.Limit.Max - 1)
 	if n <= 0 {
 		return nil
 	}
-	// The list is newest first; of equals the older goes first.
-	slices.Reverse(live)
-	slices.SortStableFunc(live, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
+	slices.SortFunc(live, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.born, b.born))
+	})
 	out := make([]*record, n)
 	for i := range out {
 		out[i] = live[i].record

@@ -1,87 +1,127 @@
 package memory
 
-import "github.com/counterfoil/counterfoil"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
-// insert makes r loadable and indexes it. The caller holds s.mu.
-func (s *Store) insert(r *record) {
-	if r.subject != (counterfoil.SubjectHash{}) {
-		if r.next = s.subjects.get(r.subject); r.next != nil {
-			r.next.prev = r
+// index finds records by 16 bytes that are a hash or random. It is a hash table whose chains run
+// through the records themselves: half the size of a map, and it gives its memory back, which Go's
+// maps never do. A store has 1024 of each kind, so that none takes long to grow or shrink.
+type index[A axis] struct {
+	heads []*record // as many as a power of two, or none
+	n     int
+}
+
+// axis says by what records are found, and which of their links hold the chain.
+type axis interface {
+	key(*record) *[16]byte
+	links(*record) *links
+}
+
+type links struct{ next, prev *record }
+
+type byID struct{}
+
+func (byID) key(r *record) *[16]byte { return (*[16]byte)(&r.id) }
+func (byID) links(r *record) *links  { return &r.inShard }
+
+type bySubject struct{}
+
+func (bySubject) key(r *record) *[16]byte { return (*[16]byte)(&r.subject) }
+func (bySubject) links(r *record) *links  { return &r.ofSubject }
+
+// shardCount is the number of parts of a store; a part holds the keys with the same first 10 bits,
+// so that parts in order hold keys in order.
+const shardCount = 1024
+
+func shardOf(key [16]byte) int { return int(binary.BigEndian.Uint16(key[:]) >> 6) }
+
+const fewest = 8 // heads of an index that is not empty
+
+func (x *index[A]) head(key *[16]byte) *(*record) {
+	h := binary.LittleEndian.Uint64(key[8:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(key[:]), 32)
+	return &x.heads[h*0x9e3779b97f4a7c15>>32&uint64(len(x.heads)-1)]
+}
+
+// first returns a record with that key, or nil; next returns another one.
+func (x *index[A]) first(key [16]byte) *record {
+	if x.n == 0 {
+		return nil
+	}
+	return x.find(*x.head(&key), &key)
+}
+
+func (x *index[A]) next(r *record) *record {
+	var a A
+	return x.find(a.links(r).next, a.key(r))
+}
+
+func (x *index[A]) find(r *record, key *[16]byte) *record {
+	var a A
+	for r != nil && *a.key(r) != *key {
+		r = a.links(r).next
+	}
+	return r
+}
+
+func (x *index[A]) add(r *record) {
+	if x.n >= len(x.heads) {
+		x.resize(max(fewest, 2*len(x.heads)))
+	}
+	x.push(r)
+	x.n++
+}
+
+func (x *index[A]) push(r *record) {
+	var a A
+	head := x.head(a.key(r))
+	*a.links(r) = links{next: *head}
+	if *head != nil {
+		a.links(*head).prev = r
+	}
+	*head = r
+}
+
+// remove takes out a record that is in x.
+func (x *index[A]) remove(r *record) {
+	var a A
+	l := a.links(r)
+	if l.prev == nil {
+		*x.head(a.key(r)) = l.next
+	} else {
+		a.links(l.prev).next = l.next
+	}
+	if l.next != nil {
+		a.links(l.next).prev = l.prev
+	}
+	*l = links{}
+	if x.n--; len(x.heads) > fewest && x.n <= len(x.heads)/4 {
+		x.resize(len(x.heads) / 2)
+	}
+}
+
+func (x *index[A]) resize(n int) {
+	old := x.heads
+	x.heads = make([]*record, n)
+	var a A
+	for _, r := range old {
+		for r != nil {
+			next := a.links(r).next
+			x.push(r)
+			r = next
 		}
-		s.subjects.set(r.subject, r)
-	}
-	if k := r.kin; k != nil {
-		link(s.actors, k.actor, r)
-		link(s.children, k.parent, r)
-		link(s.children, k.root, r)
-	}
-	sh := s.shard(r.id)
-	sh.mu.Lock()
-	sh.recs.set(r.id, r)
-	sh.mu.Unlock()
-}
-
-// take makes r unloadable if it is still there and due (nil: always). From then on nothing but the
-// caller, who holds s.mu and must call unindex, uses r.
-func (s *Store) take(r *record, due func(*state) bool) bool {
-	sh := s.shard(r.id)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.recs.m[r.id] != r || due != nil && !due(&r.state) {
-		return false
-	}
-	sh.recs.remove(r.id)
-	return true
-}
-
-func (s *Store) unindex(r *record) {
-	if r.next != nil {
-		r.next.prev = r.prev
-	}
-	switch {
-	case r.prev != nil:
-		r.prev.next = r.next
-	case r.next != nil:
-		s.subjects.set(r.subject, r.next)
-	case r.subject != counterfoil.SubjectHash{}:
-		s.subjects.remove(r.subject)
-	}
-	r.next, r.prev = nil, nil
-	if k := r.kin; k != nil {
-		unlink(s.actors, k.actor, r)
-		unlink(s.children, k.parent, r)
-		unlink(s.children, k.root, r)
 	}
 }
 
-func link[K comparable](m map[K]set, k K, r *record) {
-	var zero K
-	if k == zero {
-		return
-	}
-	if m[k] == nil {
-		m[k] = set{}
-	}
-	m[k][r] = struct{}{}
-}
-
-func unlink[K comparable](m map[K]set, k K, r *record) {
-	delete(m[k], r)
-	if len(m[k]) == 0 {
-		delete(m, k)
-	}
-}
-
-// of returns the records of a subject, those in which it acts included. The caller holds s.mu.
-func (s *Store) of(subject counterfoil.SubjectHash) []*record {
-	var all []*record
-	for r := s.subjects.get(subject); r != nil; r = r.next {
-		all = append(all, r)
-	}
-	for r := range s.actors[subject] {
-		if r.subject != subject {
-			all = append(all, r)
+// each calls do for the records under heads[from:to] until it returns false.
+func (x *index[A]) each(from, to int, do func(*record) bool) {
+	var a A
+	for i := from; i < min(to, len(x.heads)); i++ {
+		for r := x.heads[i]; r != nil; r = a.links(r).next {
+			if !do(r) {
+				return
+			}
 		}
 	}
-	return all
 }

@@ -26,19 +26,19 @@ type Options struct {
 
 // Store is a [counterfoil.Store] in memory. It is safe for use by many goroutines.
 //
-// Reading, touching and saving values take the lock of one of 256 shards. Everything that appends to
+// Reading, touching and saving values take the lock of one of 1024 shards. Everything that appends to
 // the log takes mu first and so happens in the log's order; what an entry ends is removed before the
 // entry can be read, so that whoever has applied it cannot load the session again.
 type Store struct {
 	shared bool
 	closed atomic.Bool
-	shards [256]shard
+	shards [shardCount]shard
 
 	mu       sync.Mutex // before any shard's lock
 	log      journal
-	subjects tables[counterfoil.SubjectHash, *record] // the first of a subject's records
-	actors   map[counterfoil.SubjectHash]set          // the records in which an actor acts
-	children map[counterfoil.ID]set                   // by parent, and by root
+	subjects [shardCount]index[bySubject]
+	actors   map[counterfoil.SubjectHash]set // the records in which an actor acts
+	children map[counterfoil.ID]set          // by parent, and by root
 	readers  map[string]uint64
 	meta     map[string][]byte
 	sweep    int // the shard at which the next Reap begins
@@ -46,7 +46,7 @@ type Store struct {
 
 type shard struct {
 	mu   sync.RWMutex
-	recs table[counterfoil.ID, *record]
+	recs index[byID]
 }
 
 type set map[*record]struct{}
@@ -84,13 +84,15 @@ func (s *Store) enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s *Store) shard(id counterfoil.ID) *shard { return &s.shards[id[0]] }
+func (s *Store) shard(id counterfoil.ID) *shard { return &s.shards[shardOf(id)] }
+
+func (s *Store) subject(h counterfoil.SubjectHash) *index[bySubject] { return &s.subjects[shardOf(h)] }
 
 func (s *Store) peek(id counterfoil.ID) *record {
 	sh := s.shard(id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return sh.recs.m[id]
+	return sh.recs.first(id)
 }
 
 // read returns a copy of what the shard's lock guards.
@@ -98,7 +100,7 @@ func (s *Store) read(id counterfoil.ID) (state, bool) {
 	sh := s.shard(id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	r := sh.recs.m[id]
+	r := sh.recs.first(id)
 	if r == nil {
 		return state{}, false
 	}

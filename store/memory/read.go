@@ -46,7 +46,7 @@ func (s *Store) List(ctx context.Context, subject counterfoil.SubjectHash) iter.
 // Scan implements [counterfoil.Store].
 func (s *Store) Scan(ctx context.Context, after counterfoil.ID, max int) ([]*counterfoil.Record, error) {
 	var out []*counterfoil.Record
-	for i := int(after[0]); i < len(s.shards) && len(out) < max; i++ {
+	for i := shardOf(after); i < len(s.shards) && len(out) < max; i++ {
 		if err := s.enter(ctx); err != nil {
 			return nil, err
 		}
@@ -64,12 +64,13 @@ func (s *Store) Scan(ctx context.Context, after counterfoil.ID, max int) ([]*cou
 
 func (sh *shard) above(after counterfoil.ID) []counterfoil.ID {
 	sh.mu.RLock()
-	ids := make([]counterfoil.ID, 0, len(sh.recs.m))
-	for id := range sh.recs.m {
-		if bytes.Compare(id[:], after[:]) > 0 {
-			ids = append(ids, id)
+	ids := make([]counterfoil.ID, 0, sh.recs.n)
+	sh.recs.each(0, len(sh.recs.heads), func(r *record) bool {
+		if bytes.Compare(r.id[:], after[:]) > 0 {
+			ids = append(ids, r.id)
 		}
-	}
+		return true
+	})
 	sh.mu.RUnlock()
 	slices.SortFunc(ids, func(a, b counterfoil.ID) int { return bytes.Compare(a[:], b[:]) })
 	return ids

@@ -7,7 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// slice is how many records are looked at or ended under one lock.
+// slice is about how many records are looked at or ended under one lock.
 const slice = 256
 
 // Reap implements [counterfoil.Store]. It looks at every record, from where the last call stopped.
@@ -83,22 +83,19 @@ func (s *Store) trim(r counterfoil.Reap) (n int, more bool) {
 	return s.log.trim(r.LogBefore, seq, slice)
 }
 
-// expired returns at most limit records that are not live. It lets go of the lock now and then.
+// expired returns at most limit records that are not live. It lets go of the lock between slices.
 func (sh *shard) expired(before int64, limit int) []counterfoil.ID {
 	var ids []counterfoil.ID
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	n := 0
-	for id, r := range sh.recs.m {
-		if !r.live(before) {
-			if ids = append(ids, id); len(ids) == limit {
-				break
+	for from, more := 0, true; more && len(ids) < limit; from += slice {
+		sh.mu.RLock()
+		sh.recs.each(from, from+slice, func(r *record) bool {
+			if !r.live(before) {
+				ids = append(ids, r.id)
 			}
-		}
-		if n++; n%slice == 0 {
-			sh.mu.RUnlock()
-			sh.mu.RLock()
-		}
+			return len(ids) < limit
+		})
+		more = from+slice < len(sh.recs.heads)
+		sh.mu.RUnlock()
 	}
 	return ids
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// record is a counterfoil.Record in as few bytes as is sensible: there may be millions. next and
-// prev link the records of a subject and belong to Store.mu; the rest belongs to the shard's lock.
+// record is a counterfoil.Record in as few bytes as is sensible (128 and the body): there may be
+// millions. ofSubject belongs to Store.mu, the rest to the shard's lock.
 type record struct {
 	state
-	next, prev *record
+	inShard, ofSubject links
 }
 
 // state is what Load needs. All but seen, idleEnd, revision, head and body never change.
@@ -83,7 +83,7 @@ func (s *state) open() *counterfoil.Record {
 // live reports whether both ends lie after now, in ms.
 func (s *state) live(now int64) bool { return s.idleEnd > now && s.absoluteEnd > now }
 
-// actor, parent and root are zero for most.
+// lineage returns what is zero for most.
 func (s *state) lineage() kin {
 	if s.kin == nil {
 		return kin{}
@@ -91,9 +91,10 @@ func (s *state) lineage() kin {
 	return *s.kin
 }
 
-func (s *state) created() int64 {
+// age returns when the record was created and its position in the log.
+func (s *state) age() (created int64, born uint64) {
 	b := body(s.body)
-	return int64(b.number())
+	return int64(b.number()), b.number()
 }
 
 // outline is enough of the record for [counterfoil.Entry.Ends] and for entries about it.

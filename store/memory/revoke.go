@@ -65,18 +65,18 @@ func (s *Store) endAll(ch *change) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		gone := sh.recs.m
-		sh.recs = table[counterfoil.ID, *record]{}
+		gone := sh.recs
+		sh.recs = index[byID]{}
 		sh.mu.Unlock()
-		for id := range gone {
-			if len(ch.ended) == counterfoil.MaxEndedListed {
-				break
+		gone.each(0, len(gone.heads), func(r *record) bool {
+			if len(ch.ended) < counterfoil.MaxEndedListed {
+				ch.ended = append(ch.ended, r.id)
 			}
-			ch.ended = append(ch.ended, id)
-		}
-		ch.count += len(gone)
+			return len(ch.ended) < counterfoil.MaxEndedListed
+		})
+		ch.count += gone.n
 	}
-	s.subjects = tables[counterfoil.SubjectHash, *record]{}
+	s.subjects = [shardCount]index[bySubject]{}
 	clear(s.actors)
 	clear(s.children)
 }

@@ -38,15 +38,14 @@ func (s *Store) replace(rec *counterfoil.Record) (*record, error) {
 	sh := s.shard(rec.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.recs.m[rec.ID]
+	r := sh.recs.first(rec.ID)
 	if r == nil {
 		return nil, counterfoil.ErrNotFound
 	}
 	if r.revision != rec.Revision {
 		return nil, counterfoil.ErrConflict
 	}
-	b := body(r.body)
-	created, born := int64(b.number()), b.number()
+	created, born := r.age()
 	r.body = pack(rec, created, born)
 	h := r.head.Value()
 	next := head{h.version, h.kind, rec.IdentityKey, rec.ValuesKey, rec.VerifierKey, h.selectors}
@@ -67,7 +66,7 @@ func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
 	for _, t := range batch {
 		sh := s.shard(t.ID)
 		sh.mu.Lock()
-		if r := sh.recs.m[t.ID]; r != nil {
+		if r := sh.recs.first(t.ID); r != nil {
 			r.raise(t.Seen.UnixMilli(), t.IdleEnd.UnixMilli())
 		}
 		sh.mu.Unlock()

@@ -1,0 +1,75 @@
+package memory
+
+import "github.com/counterfoil/counterfoil"
+
+// insert makes r loadable and indexes it. The caller holds s.mu.
+func (s *Store) insert(r *record) {
+	if r.subject != (counterfoil.SubjectHash{}) {
+		s.subject(r.subject).add(r)
+	}
+	if k := r.kin; k != nil {
+		link(s.actors, k.actor, r)
+		link(s.children, k.parent, r)
+		link(s.children, k.root, r)
+	}
+	sh := s.shard(r.id)
+	sh.mu.Lock()
+	sh.recs.add(r)
+	sh.mu.Unlock()
+}
+
+// take makes r unloadable if it is still there and due (nil: always). From then on nothing but the
+// caller, who holds s.mu and must call unindex, uses r.
+func (s *Store) take(r *record, due func(*state) bool) bool {
+	sh := s.shard(r.id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.recs.first(r.id) != r || due != nil && !due(&r.state) {
+		return false
+	}
+	sh.recs.remove(r)
+	return true
+}
+
+func (s *Store) unindex(r *record) {
+	if r.subject != (counterfoil.SubjectHash{}) {
+		s.subject(r.subject).remove(r)
+	}
+	if k := r.kin; k != nil {
+		unlink(s.actors, k.actor, r)
+		unlink(s.children, k.parent, r)
+		unlink(s.children, k.root, r)
+	}
+}
+
+func link[K comparable](m map[K]set, k K, r *record) {
+	var zero K
+	if k == zero {
+		return
+	}
+	if m[k] == nil {
+		m[k] = set{}
+	}
+	m[k][r] = struct{}{}
+}
+
+func unlink[K comparable](m map[K]set, k K, r *record) {
+	delete(m[k], r)
+	if len(m[k]) == 0 {
+		delete(m, k)
+	}
+}
+
+// of returns the records of a subject, those in which it acts included. The caller holds s.mu.
+func (s *Store) of(subject counterfoil.SubjectHash) []*record {
+	var all []*record
+	for r := s.subject(subject).first(subject); r != nil; r = s.subject(subject).next(r) {
+		all = append(all, r)
+	}
+	for r := range s.actors[subject] {
+		if r.subject != subject {
+			all = append(all, r)
+		}
+	}
+	return all
+}
