@@ -260,7 +260,7 @@ func mutants() map[string]mutant {
 				return r, err
 			}}
 		}},
-		"load serves what it once found": {"Race/cache-fill", func(s counterfoil.Store) counterfoil.Store {
+		"load serves what it once found": {"Load/not-found", func(s counterfoil.Store) counterfoil.Store {
 			var kept sync.Map
 			return &mutated{Store: s, load: func(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
 				if r, ok := kept.Load(id); ok {
@@ -272,6 +272,32 @@ func mutants() map[string]mutant {
 				}
 				return r, err
 			}}
+		}},
+		"an end is in the log before it is in force": {"Race/cache-fill", func(s counterfoil.Store) counterfoil.Store {
+			var late sync.Map
+			var loads atomic.Int32
+			return &mutated{Store: s,
+				create: func(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation) (counterfoil.Created, error) {
+					out, err := s.Create(ctx, r, c)
+					late.Store(r.ID, r.Clone())
+					return out, err
+				},
+				load: func(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
+					defer loads.Add(1)
+					if r, ok := late.Load(id); ok {
+						return r.(*counterfoil.Record).Clone(), nil
+					}
+					return s.Load(ctx, id)
+				},
+				revoke: func(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {
+					out, err := s.Revoke(ctx, e)
+					before := loads.Load()
+					for i := 0; i < 10_000 && loads.Load() < before+2; i++ {
+						runtime.Gosched()
+					}
+					late.Clear()
+					return out, err
+				}}
 		}},
 		"revoke leaves descendants": {"Revoke/descendants", func(s counterfoil.Store) counterfoil.Store {
 			return &mutated{Store: s, revoke: func(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {

@@ -261,6 +261,7 @@ func cacheFillAgainstEnd(f *fixture) {
 		end := []counterfoil.Entry{ended(r.ID), endedSubject(subject), endedAll()}[i%3]
 		var noted, endedAt uint64
 		var loaded error
+		var acknowledged atomic.Bool
 		together(2, func(i int) {
 			if i == 0 {
 				rv, err := f.s.Revoke(f.ctx, end)
@@ -268,15 +269,21 @@ func cacheFillAgainstEnd(f *fixture) {
 					f.Error(err)
 				}
 				endedAt = rv.Seq
+				acknowledged.Store(true)
 				return
 			}
-			for range 20 {
+			for {
+				was := acknowledged.Load()
 				p, err := f.s.Log(f.ctx, 0, 0)
 				if err != nil {
 					f.Error(err)
 					return
 				}
 				if _, loaded = f.s.Load(f.ctx, r.ID); loaded != nil {
+					return
+				}
+				if was {
+					f.Error("the session was loaded after its end was acknowledged")
 					return
 				}
 				noted = p.Head
