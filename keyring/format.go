@@ -196,10 +196,7 @@ func parseSlot(line string) (slot, error) {
 		if err != nil {
 			return slot{}, err
 		}
-		if raw.ID() != id {
-			return slot{}, fmt.Errorf("the ID belongs to another key: %w", ErrDamaged)
-		}
-		k.key = newKey(raw, created)
+		k.key = newKey(raw, created) // that its ID is the one that stands there: as above
 		return k, nil
 	}
 	return slot{}, fmt.Errorf("no such state: %w", ErrDamaged)

@@ -32,7 +32,7 @@ func newKey(t testing.TB) keyring.Key {
 
 var placeholders = []string{
 	"REPLACE_WITH_RANDOM_VALUE", "changeme", "secret", "ADMIN123", "UnSecret!", "your-256-bit-secret", "dev", "",
-	strings.Repeat("\x00", 32), strings.Repeat("\xff", 32), strings.Repeat("a", 32), strings.Repeat("\xa7", 32),
+	strings.Repeat("\x00", 32), strings.Repeat("\xff", 32), strings.Repeat("a", 32), strings.Repeat("\xa7", 32), strings.Repeat("\xff\x07\x80\x01", 8),
 	"correct horse battery staple foo", "0123456789abcdef0123456789abcdef", "ADMIN123ADMIN123ADMIN123ADMIN123",
 }
 

@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"bytes"
+	crand "crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -386,6 +387,28 @@ func TestResolveRandom(t *testing.T) {
 		t.Error("revoked without a successor:", err)
 	}
 }
+
+// CD9, P11: even where the lock does not hold (some network file systems), a file that came to be
+// meanwhile is never replaced: the loser takes the winner's keys.
+func TestCreationNeverReplaces(t *testing.T) {
+	path := filepath.Join(folder(t), "keys")
+	winner := newKey(t)
+	slow := readerFunc(func(p []byte) (int, error) { // called after the look for the file
+		write(t, path, winner.Line(), 0o600)
+		return crand.Read(p)
+	})
+	r, src := resolve(t, keyring.Options{OwnPath: path, Random: slow})
+	if r.Primary() != winner.ID() || src.Kind != keyring.SourceOwn {
+		t.Error("the winner's file was replaced:", src)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("%d files", len(left))
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func symlink(t testing.TB, to, path string) {
 	t.Helper()

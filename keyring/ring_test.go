@@ -112,6 +112,17 @@ func TestCacheIsBounded(t *testing.T) {
 	if after := r.CachedAEADs(id); after != before || before != 1 {
 		t.Errorf("%d ciphers cached, then %d", before, after)
 	}
+	data, err := r.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := keyring.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Open(id, keyring.Identity, nil, sealed); err != nil || reader.CachedAEADs(id) != 1 {
+		t.Error("what has opened something is not cached:", err)
+	}
 	for i := range 1000 {
 		_, old, err := r.Seal(keyring.Identity, t0.AddDate(0, 0, -i), nil, []byte("x"))
 		if err != nil {
