@@ -296,6 +296,7 @@ func TestResolveTakesMountedSecrets(t *testing.T) {
 		t.Error("another key")
 	}
 	whole := keyFile(t)
+	os.Remove(real)
 	write(t, real, string(whole), 0o400)
 	if r, _ := resolve(t, keyring.Options{Env: env{keyring.EnvKeyFile: link}.lookup}); len(r.Keys()) != 3 {
 		t.Error("a whole key file was not taken")
