@@ -21,26 +21,6 @@ type env map[string]string
 
 func (e env) lookup(name string) (string, bool) { v, ok := e[name]; return v, ok }
 
-// folder returns a folder that is ours alone.
-func folder(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func write(t testing.TB, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func resolve(t testing.TB, o keyring.Options) (*keyring.Ring, keyring.Source) {
 	t.Helper()
 	o.Now = t0
@@ -72,34 +52,6 @@ func refuse(t testing.TB, o keyring.Options, dir string, want error, text string
 	if after := tree(t, dir); after != before {
 		t.Errorf("the refusal changed the folder:\n%s\nwas\n%s", after, before)
 	}
-}
-
-func tree(t testing.TB, dir string) string {
-	t.Helper()
-	var b strings.Builder
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		b.WriteString(path + " " + info.Mode().String())
-		if info.Mode().IsRegular() {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			b.WriteString(" " + info.ModTime().String() + " " + string(data))
-		}
-		b.WriteString("\n")
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // P5, P7, P8, P12, D6, C3, C4: file named by the environment, environment, own file, a new own file.
@@ -410,31 +362,3 @@ func TestCreationNeverReplaces(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-func symlink(t testing.TB, to, path string) {
-	t.Helper()
-	if err := os.Symlink(to, path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mkdir(t testing.TB, path string) {
-	t.Helper()
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mkfifo(t testing.TB, path string) {
-	t.Helper()
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func chmod(t testing.TB, path string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
