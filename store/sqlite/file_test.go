@@ -40,22 +40,14 @@ func TestModes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // the modes are the proof; only root can become somebody else
 	}
-	if err := os.Chmod(filepath.Dir(folder), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Dir(filepath.Dir(folder)), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	forEverybody(t, folder)
 	for name := range want {
-		cmd := exec.Command("cat", name)
+		tool := "cat"
 		if name == folder {
-			cmd = exec.Command("ls", name)
+			tool = "ls"
 		}
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "Permission denied") {
-			t.Errorf("user 65534 reads %s: %v, %.80q", name, err, out)
+		if out, err := as(nobody, tool, "LC_ALL=C", name); err == nil || !strings.Contains(out, "Permission denied") {
+			t.Errorf("user %d reads %s: %v, %.80q", nobody, name, err, out)
 		}
 	}
 }
@@ -298,34 +290,76 @@ func TestReadOnlyFolder(t *testing.T) {
 		}
 		return
 	}
+	program := forEverybody(t, folder)
 	for _, name := range []string{path, path + ".lock", folder} {
-		if err := os.Chown(name, 65534, 65534); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, dir := range []string{filepath.Dir(folder), filepath.Dir(filepath.Dir(folder))} {
-		if err := os.Chmod(dir, 0o755); err != nil {
+		if err := os.Chown(name, nobody, nobody); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := errors.Join(os.Chmod(path, 0o400), os.Chmod(path+".lock", 0o400), os.Chmod(folder, 0o500)); err != nil {
 		t.Fatal(err)
 	}
+	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "check owner, mode and mount") {
+		t.Errorf("got %v, %s", err, out)
+	}
+}
+
+// P96: a store that belongs to somebody else is refused. Only root can set that up; for others the
+// modes of TestModes are the proof.
+func TestForeignOwner(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(folder, "sessions.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	program := forEverybody(t, folder)
+	if err := errors.Join(os.Chmod(folder, 0o755), os.Chown(folder, nobody-1, nobody-1)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "others could read or replace the file: the folder") {
+		t.Errorf("a folder of another user: %v, %s", err, out)
+	}
+	if err := errors.Join(os.Chown(folder, nobody, nobody), os.Chown(path, nobody-1, nobody-1)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "run as its owner") {
+		t.Errorf("a file of another user: %v, %s", err, out)
+	}
+}
+
+// nobody is a user that owns nothing.
+const nobody = 65534
+
+// forEverybody opens the way to a folder of the test and puts this program beside it.
+func forEverybody(t *testing.T, folder string) (program string) {
+	t.Helper()
+	for _, dir := range []string{filepath.Dir(folder), filepath.Dir(filepath.Dir(folder))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	binary, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(filepath.Dir(folder), "child") // where somebody else may run it
+	program = filepath.Join(filepath.Dir(folder), "child")
 	if err := os.WriteFile(program, binary, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	child := exec.Command(program)
-	child.Dir = "/"
-	child.Env = append(os.Environ(), childStore+"="+path)
-	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if out, err := child.CombinedOutput(); err == nil || !strings.Contains(string(out), "check owner, mode and mount") {
-		t.Errorf("got %v, %s", err, out)
-	}
+	return program
+}
+
+// as runs a program as another user.
+func as(uid uint32, program, env string, args ...string) (string, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), env)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // When the disk is full every write is refused with an error that says so; nothing that was

@@ -46,15 +46,18 @@ func work(path string) error {
 				r := session(newSubject())
 				if _, err := s.Create(ctx, r, signIn()); err != nil {
 					failed <- err
+					return
 				}
 				fmt.Printf("+%s\n", r.ID)
 				if err := s.Touch(ctx, []counterfoil.Touch{{ID: r.ID, Seen: noon.Add(time.Second), IdleEnd: noon.Add(2 * time.Hour)}}); err != nil {
 					failed <- err
+					return
 				}
 				if i%2 == 0 {
 					fmt.Printf("?%s\n", r.ID)
 					if _, err := s.Revoke(ctx, signOut(r.ID)); err != nil {
 						failed <- err
+						return
 					}
 					fmt.Printf("-%s\n", r.ID)
 				}
