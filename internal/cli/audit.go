@@ -70,7 +70,7 @@ func auditTail(_ context.Context, c *call) error {
 	rows := make([][]string, 0, len(lines))
 	for _, l := range lines {
 		about := l.Label
-		if l.Count > 0 {
+		if l.Count > 1 {
 			about = strings.TrimSpace(about + fmt.Sprintf(" %d times", l.Count))
 		}
 		rows = append(rows, []string{strconv.FormatUint(l.Number, 10), shown(l.Time), l.Kind, l.Reason, l.Subject, l.Session, l.IP, about})

@@ -98,7 +98,8 @@ func (p *parsed) find(all []command, args []string) []string {
 // unknown says what the words may have meant.
 func (p *parsed) unknown(all []command, args []string) error {
 	typed, known := args[0], []string{}
-	if p.topic != "" && len(args) > 1 {
+	alone := len(args) == 1 || strings.HasPrefix(args[1], "-")
+	if p.topic != "" && !alone {
 		typed += " " + args[1]
 	}
 	for _, c := range all {
@@ -106,7 +107,7 @@ func (p *parsed) unknown(all []command, args []string) error {
 		known = append(known, topic, c.name)
 	}
 	switch near := config.Nearest(typed, known); {
-	case p.topic != "" && len(args) == 1:
+	case p.topic != "" && alone:
 		return exit(exitUsage, "%s what? `counterfoil %s --help` lists its commands", p.topic, p.topic)
 	case strings.HasPrefix(typed, "-"):
 		return exit(exitUsage, "%s: the command comes first; `counterfoil --help` lists them", typed)

@@ -66,10 +66,8 @@ func (c *call) reach(ctx context.Context) (*operate.Lock, *operate.Client, error
 		if tries == 0 {
 			return nil, nil, exit(exitUnreachable, "%w and does not answer on its control socket: it is starting or hung; try again, or stop it", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		case <-time.After(pause):
+		if err := operate.Pause(ctx, c.clock, pause); err != nil {
+			return nil, nil, err
 		}
 	}
 }

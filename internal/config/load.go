@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Input is where settings come from.
@@ -133,7 +134,7 @@ func (l *loader) file(flags map[string][]string, env map[string]string) {
 	}
 	entries, err := readFile(path)
 	switch {
-	case err != nil && !explicit && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)):
+	case err != nil && !explicit && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
 		return
 	case err != nil:
 		l.fault(path, strings.TrimPrefix(err.Error(), "open "+path+": "))

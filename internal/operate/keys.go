@@ -128,6 +128,9 @@ func (o *Operations) endUsing(ctx context.Context, key keyring.KeyID) (ended int
 			return nil
 		}
 		done, err := o.Sessions.Revoke(ctx, counterfoil.ByID(rec.ID), counterfoil.ReasonRevoked)
+		if errors.Is(err, counterfoil.ErrNotFound) { // ended meanwhile, or with its parent
+			return nil
+		}
 		if err == nil {
 			ended += max(0, done.Ended)
 			err = done.Wait(ctx)

@@ -83,7 +83,7 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 	switch {
 	case in.ID != "" && in.User == "" && !in.All:
 		id, err := counterfoil.ParseID(in.ID)
-		if err != nil {
+		if err != nil || id.IsZero() {
 			return nil, noSession(in.ID)
 		}
 		target = counterfoil.ByID(id)
@@ -99,6 +99,8 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 		err = done.Wait(r.Context())
 	}
 	switch {
+	case errors.Is(err, counterfoil.ErrNotFound):
+		return nil, noSession(in.ID)
 	case err != nil:
 		return nil, err
 	case in.ID != "" && done.Ended == 0:

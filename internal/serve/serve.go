@@ -82,7 +82,7 @@ func (s *server) start(ctx context.Context) error {
 	if err := operate.PrepareFolder(s.cfg.Data); err != nil {
 		return err
 	}
-	lock, err := takeLock(ctx, s.cfg.Data)
+	lock, err := takeLock(ctx, s.Clock, s.cfg.Data)
 	if err != nil {
 		return err
 	}
@@ -115,16 +115,14 @@ func (s *server) start(ctx context.Context) error {
 	return s.announce(ctx)
 }
 
-func takeLock(ctx context.Context, dir string) (*operate.Lock, error) {
+func takeLock(ctx context.Context, clock counterfoil.Clock, dir string) (*operate.Lock, error) {
 	for tries := lockTries; ; tries-- {
 		lock, err := operate.TakeLock(dir)
 		if !errors.Is(err, operate.ErrLocked) || tries == 0 {
 			return lock, err
 		}
-		select {
-		case <-ctx.Done():
+		if operate.Pause(ctx, clock, lockPause) != nil {
 			return nil, err
-		case <-time.After(lockPause):
 		}
 	}
 }
@@ -211,9 +209,6 @@ func (s *server) tidy() {
 
 // announce prints the lines that people and scripts wait for.
 func (s *server) announce(ctx context.Context) error {
-	if s.cfg.Dev {
-		s.Logger.Warn("development: plain http, for this machine alone; anybody who can log in on it can listen")
-	}
 	limits := []any{}
 	for _, l := range operate.Limits(s.cfg) {
 		limits = append(limits, l.Name, l.Value)
@@ -239,7 +234,7 @@ func (s *server) wait(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			s.Logger.Info("stopping: requests in flight are finished first", "drain", s.cfg.Drain)
+			s.Logger.Info("stopping: requests in flight are finished first", "drain", s.cfg.Drain.String())
 			return nil
 		case err := <-s.failed:
 			return err

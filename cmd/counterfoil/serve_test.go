@@ -1,0 +1,491 @@
+package main_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// C1, C2, C33: a session outlives kill -9, SIGTERM and three restarts; the key is the same.
+func TestStillSignedIn(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	cookie, _ := s.signIn("alice", passphrase)
+	if status := s.check(cookie); status != http.StatusOK {
+		t.Fatalf("after sign-in: %d", status)
+	}
+	keys := s.keys()
+	for i, kill := range []bool{true, false, true, false} {
+		if kill {
+			s.kill()
+		} else if code := s.stop(); code != 0 {
+			t.Fatalf("SIGTERM: exit code %d\n%s", code, s.log)
+		}
+		s = serve(t, dir)
+		if status := s.check(cookie); status != http.StatusOK {
+			t.Fatalf("restart %d: %d\n%s", i+1, status, s.log)
+		}
+		if again := s.keys(); again != keys {
+			t.Errorf("restart %d: fingerprint %s, was %s", i+1, again, keys)
+		}
+	}
+	if other := serve(t, folder(t)).keys(); other == keys {
+		t.Error("two installations have the same key")
+	}
+}
+
+// CD16: what was ended before a kill -9 stays ended after it; a sign-out works after a restart.
+func TestStillSignedOut(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	out, _ := s.signIn("alice", passphrase)
+	in, _ := s.signIn("alice", passphrase)
+	s.do(http.MethodPost, "/auth/logout", out, url.Values{}).Body.Close()
+	s.kill()
+	s = serve(t, dir)
+	if status := s.check(out); status != http.StatusUnauthorized {
+		t.Errorf("the session that signed out: %d", status)
+	}
+	if status := s.check(in); status != http.StatusOK {
+		t.Errorf("the other session: %d", status)
+	}
+	s.do(http.MethodPost, "/auth/logout", in, url.Values{}).Body.Close()
+	if status := s.check(in); status != http.StatusUnauthorized {
+		t.Errorf("signed out after a restart: %d", status)
+	}
+}
+
+// C9, D5: without its file an installation makes new keys; old cookies are no good, accounts are.
+func TestKeyFileRemoved(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	before, cookie := s.keys(), ""
+	cookie, _ = s.signIn("alice", passphrase)
+	s.stop()
+	if err := os.Remove(filepath.Join(dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, dir)
+	if s.keys() == before {
+		t.Error("the same key without its file")
+	}
+	if strings.Count(s.log.String(), "keys.replaced") != 1 {
+		t.Errorf("the log does not say once that keys were replaced: %s", s.log)
+	}
+	if status := s.check(cookie); status != http.StatusUnauthorized {
+		t.Errorf("the old cookie: %d", status)
+	}
+	fresh, _ := s.signIn("alice", passphrase)
+	if status := s.check(fresh); status != http.StatusOK {
+		t.Errorf("a new sign-in: %d", status)
+	}
+	s.stop()
+	cf("audit", "tail", "--data", dir).want(t, 0, "replaced")
+	cf("audit", "verify", "--data", dir).want(t, 0, "not verifiable")
+}
+
+// C3, C15, CD8: files and folder of a first start are ours alone, whatever the umask, and there
+// before the first answer.
+func TestFilesOfAFirstStart(t *testing.T) {
+	dir := folder(t)
+	old := syscall.Umask(0)
+	s := serve(t, dir)
+	syscall.Umask(old)
+	for name, mode := range map[string]fs.FileMode{"": 0o700 | fs.ModeDir, "keys": 0o600, "sessions.db": 0o600, "audit.jsonl": 0o600, "control.sock": 0o600 | fs.ModeSocket, "lock": 0o600} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode() != mode {
+			t.Errorf("%q: %v, %v; want %v", name, info.Mode(), err, mode)
+		}
+	}
+	if !strings.Contains(s.log.String(), "not wrapped") {
+		t.Errorf("the log does not say that keys are not wrapped: %s", s.log)
+	}
+	select {
+	case link := <-s.setup:
+		if !regexp.MustCompile(`^http://127\.0\.0\.1:[1-9][0-9]*/auth/setup#\S{20,}$`).MatchString(link) {
+			t.Errorf("set-up link: %q", link)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("no set-up link")
+	}
+	s.stop()
+	if _, err := os.Lstat(filepath.Join(dir, "control.sock")); err == nil {
+		t.Error("the control socket stays after the stop")
+	}
+	for _, c := range []struct {
+		path string
+		mode fs.FileMode
+	}{{"keys", 0o644}, {"", 0o755}} {
+		path := filepath.Join(dir, c.path)
+		good, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).want(t, 1, "chmod ")
+		if err := os.Chmod(path, good.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// CD9: twenty first starts at once end with one key, and one of them serves.
+func TestFirstStartsAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	results := make(chan outcome, 20)
+	for range cap(results) {
+		go func() { results <- cf("key", "list", "--data", dir, "--json").run(t) }()
+	}
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	for range cap(results) {
+		if o := <-results; o.code == 0 && !strings.Contains(o.out, s.keys()) {
+			t.Errorf("another key: %s", o.out)
+		} else if o.code != 0 && o.code != 3 {
+			t.Errorf("exit code %d: %s", o.code, o.err)
+		}
+	}
+	_, begin := clock.Now()
+	cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).want(t, 1, "in use by another process, number ")
+	if _, end := clock.Now(); end-begin > 5*time.Second {
+		t.Errorf("a refused start took %v", end-begin)
+	}
+}
+
+// CD10: where no key can be kept the start is refused; a key in memory must be asked for, and shows.
+func TestEphemeralKey(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).want(t, 1, "cannot be used")
+	s := serve(t, dir, "--ephemeral-key")
+	if _, body := s.get("/readyz", ""); !strings.Contains(body, "degraded") || !strings.Contains(body, "ephemeral key") {
+		t.Errorf("/readyz says %s", body)
+	}
+	if !strings.Contains(s.log.String(), "ephemeral") {
+		t.Errorf("the log does not say it: %s", s.log)
+	}
+}
+
+// C11, C12, C14, C29: 0.0001 days are 8 whole seconds, on the cookie and on the server.
+func TestFractionOfADay(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir, "--absolute", "0.0001d", "--persistent")
+	_, begin := clock.Now()
+	cookie, line := s.signIn("alice", passphrase)
+	if !strings.Contains(line+";", "; Max-Age=8;") && !strings.Contains(line+";", "; Max-Age=7;") {
+		t.Errorf("Set-Cookie: %s", line)
+	}
+	at := func(d time.Duration) {
+		_, now := clock.Now()
+		time.Sleep(d - (now - begin))
+	}
+	at(6 * time.Second)
+	if status := s.check(cookie); status != http.StatusOK {
+		t.Errorf("after 6 s: %d", status)
+	}
+	at(9200 * time.Millisecond)
+	if status := s.check(cookie); status != http.StatusUnauthorized {
+		t.Errorf("after 9 s: %d", status)
+	}
+	if status, _ := s.get("/auth/account", cookie); status != http.StatusSeeOther && status != http.StatusUnauthorized {
+		t.Errorf("a page after the end: %d", status)
+	}
+	if strings.Contains(s.log.String(), "goroutine") || strings.Contains(s.log.String(), "panic") {
+		t.Errorf("a stack in the log: %s", s.log)
+	}
+}
+
+// CD11, CD12: a shorter limit holds for sessions that exist; a longer one revives none.
+func TestLimitsChange(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	cookie, _ := s.signIn("alice", passphrase)
+	s.stop()
+	time.Sleep(1500 * time.Millisecond)
+	s = serve(t, dir, "--absolute", "1s")
+	if status := s.check(cookie); status != http.StatusUnauthorized {
+		t.Errorf("under the shorter limit: %d", status)
+	}
+	short, _ := s.signIn("alice", passphrase)
+	time.Sleep(1500 * time.Millisecond)
+	s.stop()
+	s = serve(t, dir, "--absolute", "30d", "--idle", "7d")
+	if status := s.check(short); status != http.StatusUnauthorized {
+		t.Errorf("an ended session under the longer limit: %d", status)
+	}
+}
+
+// Commands work on a running server, and its sessions obey at once. key rotate signs nobody out.
+func TestOperatingARunningServer(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	s := serve(t, dir)
+	addUser(t, dir, "alice")
+	addUser(t, dir, "bob")
+	var cookies [4]string
+	for i := range cookies {
+		cookies[i], _ = s.signIn([]string{"alice", "alice", "bob", "bob"}[i], passphrase)
+	}
+	expect := func(when string, want ...int) {
+		t.Helper()
+		for i, status := range want {
+			if got := s.check(cookies[i]); got != status {
+				t.Fatalf("%s: session %d: %d, want %d", when, i, got, status)
+			}
+		}
+	}
+	cf("key", "rotate", "--data", dir).want(t, 0, "nobody is signed out")
+	expect("after key rotate", 200, 200, 200, 200)
+
+	type row struct {
+		ID, User, Kind string
+		Level          int
+		Methods        []string
+		Current        bool
+	}
+	list := func(args ...string) (rows []row) {
+		t.Helper()
+		out := cf(append([]string{"session", "list", "--json", "--data", dir}, args...)...).want(t, 0, "").out
+		if err := json.Unmarshal([]byte(out), &rows); err != nil {
+			t.Fatal(err)
+		}
+		var fields []map[string]any
+		if err := json.Unmarshal([]byte(out), &fields); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fields {
+			for _, name := range []string{"id", "user", "actor", "kind", "level", "methods", "created", "proved", "seen", "idle_end", "absolute_end", "ip", "label", "current"} {
+				if _, ok := f[name]; !ok {
+					t.Errorf("session list --json has no %s: %v", name, f)
+				}
+			}
+		}
+		return rows
+	}
+	if all := list(); len(all) != 4 {
+		t.Fatalf("%d sessions: %+v", len(all), all)
+	}
+	alices := list("--user", "Alice")
+	if len(alices) != 2 || alices[0].User != "alice" || alices[0].Kind != "browser" || alices[0].Level != 1 || len(alices[0].Methods) != 1 {
+		t.Fatalf("alice's: %+v", alices)
+	}
+	cf("session", "end", "--data", dir, "--", alices[1].ID).want(t, 0, "1 session ended") // her older one
+	expect("after session end ID", 401, 200, 200, 200)
+	cf("session", "end", "--data", dir, "--", alices[1].ID).want(t, 3, "no session")
+	cf("session", "end", "--user", "bob", "--data", dir).want(t, 0, "2 sessions ended")
+	expect("after session end --user", 401, 200, 401, 401)
+	cookies[2], _ = s.signIn("bob", passphrase)
+	cf("user", "disable", "bob", "--data", dir).want(t, 0, "disabled")
+	expect("after user disable", 401, 200, 401, 401)
+	cf("user", "passwd", "alice", "--password-stdin", "--data", dir).typing(passphrase+" two\n").want(t, 0, "new password")
+	expect("after user passwd", 401, 401, 401, 401)
+	cookies[0], _ = s.signIn("alice", passphrase+" two")
+	cf("session", "end", "--all", "--data", dir).want(t, 0, "1 session ended")
+	expect("after session end --all", 401, 401, 401, 401)
+	cf("doctor", "--data", dir, "--json").want(t, 0, `"check": "store"`)
+	cf("session", "end", "--all", "--reset-clock", "--data", dir).want(t, 1, "stop it before the clock is reset")
+	cf("audit", "verify", "--data", dir).want(t, 0, "whole")
+}
+
+// A leaked key: first how many it signs out, then it ends them, those of other keys live on.
+func TestKeyRevoke(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	old, _ := s.signIn("alice", passphrase)
+	cf("key", "rotate", "--data", dir).want(t, 0, "is primary now")
+	fresh, _ := s.signIn("alice", passphrase)
+	var keys struct {
+		Keys []struct {
+			ID, State string
+			Sessions  int
+		}
+	}
+	if err := json.Unmarshal([]byte(cf("key", "list", "--json", "--data", dir).want(t, 0, "").out), &keys); err != nil || len(keys.Keys) != 2 {
+		t.Fatalf("%+v, %v", keys, err)
+	}
+	leaked := keys.Keys[0]
+	if leaked.State != "enabled" || leaked.Sessions != 1 {
+		t.Fatalf("the old key: %+v", leaked)
+	}
+	cf("key", "revoke", leaked.ID, "--data", dir).want(t, 1, "ends 1 session")
+	if status := s.check(old); status != http.StatusOK {
+		t.Fatalf("asking alone ended a session: %d", status)
+	}
+	cf("key", "revoke", leaked.ID, "--yes", "--data", dir).want(t, 0, "1 session ended")
+	if status := s.check(old); status != http.StatusUnauthorized {
+		t.Errorf("under the revoked key: %d", status)
+	}
+	if status := s.check(fresh); status != http.StatusOK {
+		t.Errorf("under the new key: %d", status)
+	}
+	cf("key", "list", "--data", dir).want(t, 0, "disabled")
+	s.stop()
+	s = serve(t, dir)
+	if status := s.check(fresh); status != http.StatusOK {
+		t.Errorf("under the new key after a restart: %d", status)
+	}
+	cf("audit", "verify", "--data", dir).want(t, 0, "whole")
+}
+
+// C26: each message of a start stands in the log once.
+func TestEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t, folder(t))
+	s.stop()
+	seen := map[string]int{}
+	for line := range strings.Lines(s.log.String()) {
+		var entry struct{ Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("a line that is no JSON: %s", line)
+		}
+		if seen[entry.Msg]++; seen[entry.Msg] > 1 {
+			t.Errorf("twice: %s", entry.Msg)
+		}
+	}
+	if len(seen) < 3 {
+		t.Errorf("the log has hardly anything: %v", seen)
+	}
+}
+
+// P110: alive and ready, with nothing secret in either.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	s := serve(t, dir)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		status, body := s.get(path, "")
+		if status != http.StatusOK || !json.Valid([]byte(body)) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+		for _, secret := range []string{"cfk1_", dir} {
+			if strings.Contains(body, secret) {
+				t.Errorf("%s tells %s: %s", path, secret, body)
+			}
+		}
+	}
+}
+
+// The way to the control socket may be longer than a socket's address, and a stale one is replaced.
+func TestControlSocket(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 40), "data")
+	s := serve(t, dir)
+	cf("user", "list", "--data", dir).want(t, 0, "NAME")
+	s.kill()
+	if _, err := os.Lstat(filepath.Join(dir, "control.sock")); err != nil {
+		t.Fatalf("kill -9 leaves the socket behind: %v", err)
+	}
+	cf("user", "list", "--data", dir).want(t, 0, "NAME") // offline, beside a stale socket
+	s = serve(t, dir)
+	cf("user", "list", "--data", dir).want(t, 0, "NAME")
+	s.cmd.Process.Signal(syscall.SIGSTOP)
+	defer s.cmd.Process.Signal(syscall.SIGCONT)
+	if err := os.Remove(filepath.Join(dir, "control.sock")); err != nil {
+		t.Fatal(err)
+	}
+	cf("user", "list", "--data", dir).want(t, 4, "starting or hung")
+}
+
+// A broken audit: exit code 5 and the line.
+func TestBrokenAudit(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	s.signIn("alice", passphrase)
+	s.stop()
+	path := filepath.Join(dir, "audit.jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), `"subject":"alice"`, `"subject":"mallo"`, 1)
+	if changed == string(text) {
+		t.Fatalf("no line about alice:\n%s", text)
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cf("audit", "verify", "--data", dir).want(t, 5, "broken at line 2")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	cf("audit", "verify", "--data", dir).want(t, 5, "broken at line 1")
+}
+
+// A store that keeps nothing says so in log and health.
+func TestMemoryStore(t *testing.T) {
+	t.Parallel()
+	s := serve(t, folder(t), "--store", "memory:")
+	if !strings.Contains(s.log.String(), "are lost when this process ends") {
+		t.Errorf("the log does not say it: %s", s.log)
+	}
+	if _, body := s.get("/readyz", ""); !strings.Contains(body, "store in memory") {
+		t.Errorf("/readyz says %s", body)
+	}
+}
+
+// A port that is taken, a folder that is a file: refused, quickly, and said.
+func TestRefusedStarts(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	damaged := folder(t)
+	if err := os.Mkdir(damaged, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(damaged, "sessions.db"), []byte(strings.Repeat("no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ data, listen, want string }{
+		{folder(t), taken.Addr().String(), "address already in use"},
+		{file, "127.0.0.1:0", "not a directory"},
+		{damaged, "127.0.0.1:0", "sessions.db"},
+	} {
+		_, begin := clock.Now()
+
+		o := cf("serve", "--dev", "--listen", c.listen, "--data", c.data).run(t)
+		if o.code != 1 || !strings.Contains(o.err, c.want) || strings.Contains(o.out, "listening") {
+			t.Errorf("exit code %d, out %q, err %s; want 1 and %q", o.code, o.out, o.err, c.want)
+		}
+		if _, end := clock.Now(); end-begin > 10*time.Second {
+			t.Errorf("two refused starts took %v", end-begin)
+		}
+	}
+}
