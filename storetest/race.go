@@ -19,6 +19,7 @@ func raceProofs() []proof {
 		{"Race/everything-create", "ends every record that e covers", everythingAgainstCreate},
 		{"Race/cache-fill", "they see every change acknowledged before they began, whichever node made it.", cacheFillAgainstEnd},
 		{"Race/same-op", "The same e.Op again, if its entry was appended, changes nothing and returns the first result.", sameOpAtOnce},
+		{"Race/sign-ins", "Create inserts rec", signInsAtOnce},
 		{"Race/children", "if rec.Parent is set and no such record exists", childAgainstParent},
 	}
 }
@@ -342,4 +343,30 @@ func childAgainstParent(f *fixture) {
 		})
 		f.gone(p, child)
 	}
+}
+
+// T7: nobody gets another one's session.
+func signInsAtOnce(f *fixture) {
+	const at, each = 32, 8
+	subjects := make([]counterfoil.SubjectHash, at)
+	made := make([][]*counterfoil.Record, at)
+	together(at, func(i int) {
+		subjects[i] = newSubject()
+		for range each {
+			r := record(subjects[i], func(r *counterfoil.Record) { r.Identity = append([]byte{byte(i)}, r.ID[:]...) })
+			if _, err := f.s.Create(f.ctx, r, creation(limit(each, counterfoil.Deny))); err != nil {
+				f.Error(err)
+			}
+			made[i] = append(made[i], r)
+		}
+	})
+	born := map[uint64]bool{}
+	for i, rs := range made {
+		f.sameIDs("of one subject", f.list(subjects[i]), rs...)
+		for _, r := range rs {
+			f.same("a session", f.load(r.ID), r)
+			born[r.Born] = true
+		}
+	}
+	f.same("positions", len(born), at*each)
 }

@@ -37,7 +37,10 @@ const shardCount = 1024
 
 func shardOf(key [16]byte) int { return int(binary.BigEndian.Uint16(key[:]) >> 6) }
 
-const fewest = 8 // heads of an index that is not empty
+const (
+	fewest  = 8 // heads of an index that is not empty
+	perHead = 2 // records, when it grows
+)
 
 func (x *index[A]) head(key *[16]byte) *(*record) {
 	h := binary.LittleEndian.Uint64(key[8:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(key[:]), 32)
@@ -66,7 +69,7 @@ func (x *index[A]) find(r *record, key *[16]byte) *record {
 }
 
 func (x *index[A]) add(r *record) {
-	if x.n >= len(x.heads) {
+	if x.n >= perHead*len(x.heads) {
 		x.resize(max(fewest, 2*len(x.heads)))
 	}
 	x.push(r)
@@ -96,7 +99,7 @@ func (x *index[A]) remove(r *record) {
 		a.links(l.next).prev = l.prev
 	}
 	*l = links{}
-	if x.n--; len(x.heads) > fewest && x.n <= len(x.heads)/4 {
+	if x.n--; len(x.heads) > fewest && x.n <= perHead*len(x.heads)/4 {
 		x.resize(len(x.heads) / 2)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// slice is about how many records are looked at or ended under one lock.
+// slice is how many records are ended, and about how many are looked at, under one lock.
 const slice = 256
 
 // Reap implements [counterfoil.Store]. It looks at every record, from where the last call stopped.
@@ -85,16 +85,17 @@ func (s *Store) trim(r counterfoil.Reap) (n int, more bool) {
 
 // expired returns at most limit records that are not live. It lets go of the lock between slices.
 func (sh *shard) expired(before int64, limit int) []counterfoil.ID {
+	const step = slice / perHead
 	var ids []counterfoil.ID
-	for from, more := 0, true; more && len(ids) < limit; from += slice {
+	for from, more := 0, true; more && len(ids) < limit; from += step {
 		sh.mu.RLock()
-		sh.recs.each(from, from+slice, func(r *record) bool {
+		sh.recs.each(from, from+step, func(r *record) bool {
 			if !r.live(before) {
 				ids = append(ids, r.id)
 			}
 			return len(ids) < limit
 		})
-		more = from+slice < len(sh.recs.heads)
+		more = from+step < len(sh.recs.heads)
 		sh.mu.RUnlock()
 	}
 	return ids

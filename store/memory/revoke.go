@@ -77,6 +77,5 @@ func (s *Store) endAll(ch *change) {
 		ch.count += gone.n
 	}
 	s.subjects = [shardCount]index[bySubject]{}
-	clear(s.actors)
-	clear(s.children)
+	s.actors, s.children = map[counterfoil.SubjectHash]set{}, map[counterfoil.ID]set{}
 }
