@@ -106,6 +106,10 @@ func TestDiskFull(t *testing.T) {
 	limit := old
 	limit.Cur = uint64(len(r.bytes()) + 100)
 	r.end("alice")
+	const sources = audit.MaxPending + 5
+	for i := range sources {
+		x.Record(counterfoil.Event{Kind: counterfoil.EventRefused, Session: counterfoil.Info{IP: fmt.Sprint(i)}})
+	}
 	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
 	err := x.Flush(t.Context())
 	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old))
@@ -118,5 +122,26 @@ func TestDiskFull(t *testing.T) {
 	rep := r.whole()
 	if got := r.subjects(); !slices.Equal(got, []string{"alice", "bob"}) || rep.Torn != 1 {
 		t.Errorf("got %q, %+v", got, rep)
+	}
+	count := make(map[string]int)
+	for _, l := range r.lines() {
+		count[l.Kind] += l.Count
+	}
+	if count["refused"] != audit.MaxPending || count[audit.KindDropped] != sources-audit.MaxPending {
+		t.Errorf("%v, want %d refusals, the others counted", count, audit.MaxPending)
+	}
+}
+
+// The exporter is known to the store before it has read anything, so that nothing is trimmed unread.
+func TestRegistersAtOnce(t *testing.T) {
+	r := newRig(t)
+	var verbs []string
+	r.store.set(func(verb string) error { verbs = append(verbs, verb); return nil })
+	x := r.open()
+	r.store.set(nil)
+	r.close(x)
+	registered, read := slices.Index(verbs, "Acknowledge done"), slices.Index(verbs, "Log")
+	if registered < 0 || read < registered {
+		t.Errorf("the store was asked for %q", verbs)
 	}
 }

@@ -2,9 +2,11 @@ package audit_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -163,6 +165,72 @@ func TestKeysLost(t *testing.T) {
 	// whoever finds the old keys can check the old part
 	if rep := verify(t, bytes.NewReader(file), old, nil); rep.Broken != 0 || rep.Unverifiable != 2 {
 		t.Errorf("with the old keys: %+v", rep)
+	}
+}
+
+// Chains whose key is gone still say what stood before them.
+func TestUnverifiableChainsAreLinked(t *testing.T) {
+	r := sample(t)
+	other := newKeys(t)
+	file := r.bytes()
+	if rep := verify(t, bytes.NewReader(file), other, nil); rep.Broken != 0 || rep.Unverifiable != 12 {
+		t.Fatalf("%+v", rep)
+	}
+	bad := bytes.Replace(file, []byte(`"n":4,"node":"node-1"`), []byte(`"n":4,"node":"node-2"`), 1)
+	if rep := verify(t, bytes.NewReader(bad), other, nil); rep.Broken != 5 {
+		t.Errorf("a change before the second chain: %+v", rep)
+	}
+	if rep := r.verifyBytes(bad); rep.Broken != 4 {
+		t.Errorf("with the key: %+v", rep)
+	}
+}
+
+// What a crash left is as fixed as any line once a recovery has told of it.
+func TestTornBytesAreFixed(t *testing.T) {
+	r := sample(t)
+	must(t, os.WriteFile(r.path, append(r.bytes(), "{\"v\":1,\"cha\n\x00\x00"...), 0o600))
+	r.run(func(*audit.Exporter) { r.end("carol") })
+	if rep := r.whole(); rep.Torn != 2 {
+		t.Fatalf("%+v", rep)
+	}
+	file := r.bytes()
+	for i := range file {
+		bad := bytes.Clone(file)
+		bad[i] ^= 4
+		rep := r.verifyBytes(bad)
+		if line := lineOf(file, i); rep.Broken != line && !(rep.Broken == 13 && (line == 14 || line == 15)) {
+			t.Fatalf("byte %d of line %d: reported line %d: %s", i, line, rep.Broken, rep.Why)
+		}
+	}
+}
+
+// A chain that is well linked and under no key of ours is no end of our file.
+func TestForeignEndIsFound(t *testing.T) {
+	r := sample(t)
+	file := r.bytes()
+	last := bytes.Split(bytes.TrimSuffix(file, []byte("\n")), []byte("\n"))[11]
+	forged := fmt.Appendf(bytes.Clone(file), `{"v":1,"chain":"%032x","n":13,"node":"x","time":"2026-11-21T12:00:00Z","kind":"begin","after":"%x","mac":"%043d"}`+"\n",
+		7, sha256.Sum256(last), 0)
+	if rep := r.verifyBytes(forged); rep.Broken != 13 {
+		t.Errorf("%+v", rep)
+	}
+	if rep := verify(t, bytes.NewReader(forged), r.keys, nil); rep.Unverifiable != 1 {
+		t.Errorf("without the store's note: %+v", rep)
+	}
+}
+
+// The store's note decides even where the chain is whole: a file of the same length is another file.
+func TestNoteOfAnotherLine(t *testing.T) {
+	r := sample(t)
+	mac := r.lines()[11].MAC
+	mac = strings.NewReplacer("-", "+", "_", "/").Replace(mac) + "="
+	other := strings.Repeat("A", 42) + "A="
+	note := bytes.Replace(r.note(), []byte(mac), []byte(other), 1)
+	if bytes.Equal(note, r.note()) {
+		t.Fatalf("%s is not in %s", mac, note)
+	}
+	if rep := verify(t, bytes.NewReader(r.bytes()), r.keys, note); rep.Broken != 12 {
+		t.Errorf("%+v", rep)
 	}
 }
 
