@@ -87,7 +87,7 @@ func TestCrashAnywhere(t *testing.T) {
 		if cut%37 != 0 && cut != len(whole) {
 			continue
 		}
-		for again := cut; again <= len(once.file); again += 11 {
+		for again := cut; again <= len(once.file); again += 29 {
 			twice := restart(world{once.file[:again], crashed.note, crashed.acked})
 			check(twice, fmt.Sprintf("%s, and again after %d more", what, again-cut))
 			check(restart(twice), what+", twice, and an orderly restart")
