@@ -20,6 +20,7 @@ type entry struct {
 	actor        SubjectHash
 	parent, root ID
 	epoch        uint64
+	born         uint64 // position of the created entry in the log
 	revision     uint64
 	created      int64 // ms, as all times here
 	absolute     int64 // the effective one: sealed, or shorter by today's policy
@@ -56,7 +57,7 @@ func (e *entry) generation(v *verifier) (n uint32, ok bool) {
 func (m *Manager) newEntry(rec *Record, i *identity, n uint32, v verifier, former *entry) *entry {
 	e := &entry{
 		id: rec.ID, who: i.who, subject: rec.Subject, actor: rec.Actor,
-		parent: rec.Parent, root: rec.Root, epoch: rec.Epoch, revision: rec.Revision,
+		parent: rec.Parent, root: rec.Root, epoch: rec.Epoch, born: rec.Born, revision: rec.Revision,
 		created: i.created, absolute: m.absoluteEnd(i), persistent: i.persistent,
 		gen: i.gen, seed: i.seed, verifierKey: i.verifierKey,
 	}
@@ -103,6 +104,17 @@ func (m *Manager) limits(k Kind) limits {
 	}
 	l.touch = min(30*time.Second, l.idle/20)
 	return l
+}
+
+// clear returns a record with the clear fields by which log entries select.
+func (e *entry) clear() *Record {
+	return &Record{ID: e.id, Kind: e.who.kind, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root, Epoch: e.epoch}
+}
+
+// endedBy reports whether a log entry ended the session. Entries are read again after this node wrote
+// them: what was born later stands. Seq 0: the position is not known.
+func (e *entry) endedBy(log *Entry) bool {
+	return (log.Seq == 0 || log.Seq > e.born) && log.Ends(e.clear())
 }
 
 // size is about what the entry takes in memory.

@@ -130,10 +130,7 @@ func (s *Session) rotate(h http.Header) {
 	if m.backdrop != nil && m.backdrop(s.req) {
 		return
 	}
-	if !m.lease.fresh(now) {
-		return // another answer will do
-	}
-	if e = m.cache.get(e.id); e == nil || s.n != e.gen.cur || !e.gen.due(now.ms(), m.policy.Rotate) {
+	if e = m.presentEntry(s.req.Context(), e.id, now); e == nil || s.n != e.gen.cur || !e.gen.due(now.ms(), m.policy.Rotate) {
 		return
 	}
 	v, err := newVerifiers(m.keys, e.verifierKey, e.who.kind, e.id, &s.token.selector, &e.seed)
@@ -141,6 +138,27 @@ func (s *Session) rotate(h http.Header) {
 		return // its key is going: the session will be refused at the next read
 	}
 	s.jar.send, s.jar.token = true, token{s.token.selector, v.of(e.gen.successor())}
+}
+
+// presentEntry returns what the session is now: from the near cache, else from the store; nil if it
+// cannot be had, since another answer will do.
+func (m *Manager) presentEntry(ctx context.Context, id ID, now instant) *entry {
+	if m.lease.fresh(now) {
+		if e := m.cache.get(id); e != nil {
+			return e
+		}
+	}
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	rec, err := m.store.Load(ctx, id)
+	if err != nil {
+		return nil
+	}
+	i, err := m.openIdentity(rec)
+	if err != nil {
+		return nil
+	}
+	return m.newEntry(rec, i, 0, verifier{}, nil)
 }
 
 // writeJar writes what was decided into the answer's header.

@@ -190,7 +190,7 @@ func (c *nearCache) dropCovered(e *Entry) {
 		s := &c.shards[i]
 		s.mu.Lock()
 		for _, kept := range s.entries {
-			if e.Ends(&Record{ID: kept.id, Subject: kept.subject, Actor: kept.actor, Parent: kept.parent, Root: kept.root, Epoch: kept.epoch}) {
+			if kept.endedBy(e) {
 				c.remove(s, kept)
 			}
 		}

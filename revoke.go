@@ -147,9 +147,10 @@ func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
 	if err != nil {
 		done, err = m.store.Revoke(ctx, e) // the same operation: it is done once
 	}
+	e.Seq = done.Seq
 	m.apply(&e) // even if unknown: what is dropped is only read again
 	for _, id := range done.Ended {
-		m.apply(&Entry{Kind: EntryEnded, Session: id, Reason: e.Reason})
+		m.apply(&Entry{Kind: EntryEnded, Seq: done.Seq, Session: id, Reason: e.Reason})
 	}
 	if err == nil && e.Kind != EntryEnded && done.Count > len(done.Ended) {
 		m.cache.flush() // too many to be listed
@@ -159,8 +160,7 @@ func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
 
 // endOne ends the session of e.
 func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant) error {
-	rec := &Record{ID: e.id, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root}
-	entry, err := m.newEntryOf(rec, EntryEnded, why, &e.who, now)
+	entry, err := m.newEntryOf(e.clear(), EntryEnded, why, &e.who, now)
 	if err != nil {
 		return err
 	}

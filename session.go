@@ -207,8 +207,7 @@ func (s *Session) SignOut() error {
 	}
 	s.view, s.values, s.edits, s.ended = View{}, nil, nil, ErrEnded
 	m, now := s.m, s.m.clock.now()
-	rec := &Record{ID: e.id, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root}
-	end, err := m.newEntryOf(rec, EntryEnded, ReasonSignOut, &e.who, now)
+	end, err := m.newEntryOf(e.clear(), EntryEnded, ReasonSignOut, &e.who, now)
 	if err != nil {
 		return err
 	}

@@ -74,16 +74,21 @@ func (ws *watches) has(w *watch) bool {
 	return ok
 }
 
-// end ends the streams of what e ends.
+// end ends the streams of what e ends. What hangs on a session that ended has an entry of its own.
 func (ws *watches) end(e *Entry) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for _, of := range ws.byID {
-		for w := range of {
-			k := w.e
-			if e.Ends(&Record{ID: k.id, Subject: k.subject, Actor: k.actor, Parent: k.parent, Root: k.root, Epoch: k.epoch}) {
+	if e.Kind == EntryEnded {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		for w := range ws.byID[e.Session] {
+			if w.e.endedBy(e) {
 				w.end(e.Reason)
 			}
+		}
+		return
+	}
+	for _, w := range ws.all() {
+		if w.e.endedBy(e) {
+			w.end(e.Reason)
 		}
 	}
 }
