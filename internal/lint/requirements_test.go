@@ -16,6 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write docs/requirements.md anew from the citations in tests")
 
+const list = `[A-Z]{1,2}\d+(?:[–-][A-Z]*\d+)?(?:, [A-Z]{1,2}\d+(?:[–-][A-Z]*\d+)?)*`
+
 const requirements = root + "/docs/requirements.md"
 
 // inForce lists the requirements that this version has to meet: ranges of rows.
@@ -49,11 +51,13 @@ func rows(t *testing.T) (all []string) {
 	return all
 }
 
-// cited matches the list of rows that a comment ends with: "… survives a restart. C9, S17, T30–T35".
+// A comment cites rows before its words ("C9, S17: it survives a restart") or after its last sentence
+// ("It survives a restart. C9, S17"), with ranges ("T30–T35").
 var (
-	cited = regexp.MustCompile(`(?:^|[\s(])((?:(?:C|CD|T|P|F|S|SD|D|G)\d+(?:[–-](?:C|CD|T|P|F|S|SD|D|G)?\d+)?(?:, )?)+)[).:]*$`)
-	bears = regexp.MustCompile(`^Test(G\d)([A-Z_]|$)`)
-	span  = regexp.MustCompile(`^([A-Z]+)(\d+)(?:[–-][A-Z]*(\d+))?$`)
+	before = regexp.MustCompile(`(?:^|[.;] )(` + list + `): `)
+	after  = regexp.MustCompile(`(?:^|[.:;,?!)"] |\()(` + list + `)\)?[.:]?$`)
+	bears  = regexp.MustCompile(`^Test(G\d)([A-Z_]|$)`)
+	span   = regexp.MustCompile(`^([A-Z]+)(\d+)(?:[–-][A-Z]*(\d+))?$`)
 )
 
 // citations returns for each row the tests that cite it.
@@ -110,25 +114,32 @@ func isTest(f *file, name string) bool {
 	return true // the suites' steps have names of their own
 }
 
-// listed returns the rows at the end of one line of comment.
+// listed returns what one line of comment cites.
 func listed(text string) (all []string) {
-	m := cited.FindStringSubmatch(strings.TrimRight(strings.TrimPrefix(text, "//"), " "))
-	if m == nil {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "//"))
+	for _, form := range []*regexp.Regexp{before, after} {
+		for _, m := range form.FindAllStringSubmatch(text, -1) {
+			for item := range strings.SplitSeq(m[1], ", ") {
+				all = append(all, spell(item)...)
+			}
+		}
+	}
+	return all
+}
+
+// spell turns a row, or a range of rows, into rows.
+func spell(item string) (all []string) {
+	s := span.FindStringSubmatch(item)
+	if s == nil {
 		return nil
 	}
-	for item := range strings.SplitSeq(m[1], ", ") {
-		s := span.FindStringSubmatch(item)
-		if s == nil {
-			continue
-		}
-		first, _ := strconv.Atoi(s[2])
-		last := first
-		if s[3] != "" {
-			last, _ = strconv.Atoi(s[3])
-		}
-		for n := first; n <= last && n < first+200; n++ {
-			all = append(all, s[1]+strconv.Itoa(n))
-		}
+	first, _ := strconv.Atoi(s[2])
+	last := first
+	if s[3] != "" {
+		last, _ = strconv.Atoi(s[3])
+	}
+	for n := first; n <= last && n < first+200; n++ {
+		all = append(all, s[1]+strconv.Itoa(n))
 	}
 	return all
 }
@@ -139,13 +150,15 @@ func TestCitationsAreRead(t *testing.T) {
 		"// It survives. C9, S17":           {"C9", "S17"},
 		"// It survives (C9, SD5).":         {"C9", "SD5"},
 		"// T30–T33, P1":                    {"T30", "T31", "T32", "T33", "P1"},
+		"// C9, S17: it survives":           {"C9", "S17"},
+		"// All faults. C7: no key. P3":     {"C7", "P3"},
 		"// P256 is a curve":                nil,
+		"// it lies in S3":                  nil,
 		"// a token of S3 storage":          nil,
-		"// G8: on the record. P47":         {"P47"},
+		"// G8: on the record. P47":         {"G8", "P47"},
 		"// the rule is R5":                 nil,
 		"// nothing":                        nil,
-		"// see CE1":                        nil,
-		"// after CD1-3":                    {"CD1", "CD2", "CD3"},
+		"// In order. CD1-3":                {"CD1", "CD2", "CD3"},
 		"// signed out: gone for good: F4 ": {"F4"},
 	} {
 		if got := listed(text); !slices.Equal(got, want) {
