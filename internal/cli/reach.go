@@ -53,6 +53,9 @@ func (c *call) reach(ctx context.Context) (*operate.Lock, *operate.Client, error
 		return nil, nil, exit(exitNotFound, "%w in %s: start `counterfoil serve`, or name its folder with --data", errNoInstallation, c.cfg.Data)
 	}
 	if err := operate.PrepareFolder(c.cfg.Data); err != nil {
+		if client, dialErr := c.running(); dialErr == nil { // root may ask another user's server
+			return nil, client, nil
+		}
 		return nil, nil, err
 	}
 	for tries := patience / pause; ; tries-- {

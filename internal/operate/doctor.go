@@ -64,19 +64,30 @@ func folderFindings(c *config.Config) []Finding {
 			add(LevelWarn, fmt.Sprintf("%s has mode %04o", f, i.Mode().Perm()), "chmod 600 "+f)
 		}
 	}
-	if unix.Access(c.Data, unix.W_OK) != nil {
-		add(LevelFault, c.Data+" cannot be written", "give it to the user that runs the server")
-	}
-	var disk unix.Statfs_t
-	if unix.Statfs(c.Data, &disk) == nil {
-		if free := disk.Bavail * uint64(disk.Bsize) >> 20; free < 100 {
-			add(LevelWarn, fmt.Sprintf("%d MiB are free on its disk", free), "make room: without it nobody can sign in or out")
-		}
+	if why := Unwritable(c.Data); why != "" {
+		add(LevelFault, c.Data+": "+why, "make room, and give the folder to the user that runs the server")
 	}
 	if len(found) == 0 {
 		add(LevelOK, c.Data+" is ours alone and writable", "")
 	}
 	return found
+}
+
+const leastFree = 16 << 20 // bytes on the disk; with fewer, nobody could sign in or out for long
+
+// Unwritable says why nothing can be written in a folder, "" if it can. It writes nothing itself.
+func Unwritable(dir string) string {
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return "it cannot be written: " + err.Error()
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return "its disk cannot be looked at: " + err.Error()
+	}
+	if free := disk.Bavail * uint64(disk.Bsize); free < leastFree {
+		return fmt.Sprintf("its disk has %d MiB free", free>>20)
+	}
+	return ""
 }
 
 func (o *Operations) keyFindings() []Finding {
@@ -108,6 +119,11 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 	found := []Finding{{check, LevelOK, fmt.Sprintf("answers in %v, %d changes logged", (end - begin).Round(10*time.Microsecond), page.Head), ""}}
 	if took := end - begin; took > 100*time.Millisecond {
 		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), "put the store on a local disk that is less busy"})
+	}
+	if whole, ok := o.Store.(interface{ Check(context.Context) error }); ok {
+		if err := whole.Check(ctx); err != nil {
+			found = append(found, Finding{check, LevelFault, err.Error(), "stop, keep a copy of the file, and restore a backup"})
+		}
 	}
 	if !can.Durable {
 		found = append(found, Finding{check, LevelWarn, "it forgets everything when the process ends", "use --store sqlite:PATH, the default"})

@@ -23,7 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// Operations are done to one open installation. All fields but Listening are required.
+// Operations are done to one open installation. All fields are required.
 type Operations struct {
 	Config   *config.Config
 	Store    counterfoil.Store
@@ -33,11 +33,9 @@ type Operations struct {
 	Audit    Recorder
 	Clock    counterfoil.Clock
 	Logger   *slog.Logger
-
-	Listening string // the URL that a server answers on; "": none runs
 }
 
-// Recorder takes events that are no change in the store, and brings the audit up to date.
+// Recorder takes events that are no change in the store, for the audit.
 type Recorder interface {
 	Record(counterfoil.Event)
 }

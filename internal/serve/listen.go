@@ -54,17 +54,21 @@ func (s *server) listen() error {
 }
 
 // control opens the control socket.
-func (s *server) control(lock *operate.Lock) error {
+func (s *server) control(lock *operate.Lock, operations *operate.Operations) error {
 	l, err := operate.ListenControl(s.cfg.Data, lock)
 	if err != nil {
 		return err
 	}
-	operations := &operate.Operations{
+	s.serveOn(l, operations.Handler(), controlDrain)
+	return nil
+}
+
+// operations is what an operator can do to this server.
+func (s *server) operations() *operate.Operations {
+	return &operate.Operations{
 		Config: s.cfg, Store: s.installation.Store, Sessions: s.gateway.Sessions(), Accounts: s.installation.Accounts,
 		Keys: s.installation.Keys, Audit: s.audit.Load(), Clock: s.Clock, Logger: s.Logger,
 	}
-	s.serveOn(l, operations.Handler(), controlDrain)
-	return nil
 }
 
 // reachable returns the host and real port of a listener as a link on this machine needs them.

@@ -35,7 +35,6 @@ const (
 	stopWithin  = 5 * time.Second // for what comes after the drain
 	lockTries   = 20              // an operator's command may be at work on the folder
 	lockPause   = 100 * time.Millisecond
-	tidyEvery   = 10 * time.Minute
 )
 
 // server is one run.
@@ -108,10 +107,11 @@ func (s *server) start(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	if err := s.control(lock); err != nil {
+	operations := s.operations()
+	if err := s.control(lock, operations); err != nil {
 		return err
 	}
-	s.tidy()
+	s.tidy(operations)
 	return s.announce(ctx)
 }
 
@@ -172,39 +172,16 @@ func (s *server) record(ev counterfoil.Event) {
 
 // ready is what /readyz asks beside the gateway's own checks.
 func (s *server) ready(context.Context) map[string]string {
+	faults := map[string]string{}
 	if x := s.audit.Load(); x == nil {
-		return map[string]string{"audit": "not open yet"}
+		faults["audit"] = "not open yet"
 	} else if x.Err() != nil {
-		return map[string]string{"audit": "cannot be written; the log says why"}
+		faults["audit"] = "cannot be written; the log says why"
 	}
-	return nil
-}
-
-// tidy removes what is left over of links and attempts now and then, until the stop.
-func (s *server) tidy() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	due := make(chan struct{}, 1)
-	go func() {
-		defer close(done)
-		for {
-			disarm := s.Clock.AfterFunc(tidyEvery, func() { due <- struct{}{} })
-			select {
-			case <-ctx.Done():
-				disarm()
-				return
-			case <-due:
-			}
-			if err := s.installation.Accounts.Tidy(ctx); err != nil && ctx.Err() == nil {
-				s.Logger.Warn("old links and attempts were not removed", "error", err)
-			}
-		}
-	}()
-	s.onStop(func(context.Context) error {
-		cancel()
-		<-done
-		return nil
-	})
+	if why := operate.Unwritable(s.cfg.Data); why != "" {
+		faults["data folder"] = why
+	}
+	return faults
 }
 
 // announce prints the lines that people and scripts wait for.
@@ -221,6 +198,9 @@ func (s *server) announce(ctx context.Context) error {
 	setup, err := s.gateway.SetupURL(ctx, base)
 	if err != nil {
 		return fmt.Errorf("the set-up link: %w", err)
+	}
+	if len(s.cfg.TrustedProxy) > 0 && s.cfg.PublicURL == nil && setup != "" {
+		s.Logger.Warn("the set-up link names the address behind the proxy: replace scheme and host, or give --public-url")
 	}
 	fmt.Fprintf(s.Stdout, "listening: %s\n", s.url)
 	if setup != "" {
