@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -148,31 +149,45 @@ func touchAgainstRevoke(f *fixture) {
 	}
 }
 
-// A touch that reaches the record before the reaper does saves it; one that comes later finds none.
+// A touch that reaches a record before the reaper does saves it; one that comes later finds none.
 func touchAgainstReap(f *fixture) {
-	for range rounds {
-		r := f.signIn(newSubject(), ends(0, time.Hour))
+	later := start().Add(time.Minute)
+	for range 3 {
+		rs := make([]*counterfoil.Record, 100)
+		for i := range rs {
+			rs[i] = f.signIn(newSubject(), ends(0, time.Hour), func(r *counterfoil.Record) {
+				r.ID[0], r.ID[1] = 7, 7 // likely to be reaped in one go
+			})
+		}
 		head := f.head()
-		var reaped atomic.Int32
+		saved := map[*counterfoil.Record]bool{}
+		reaped := 0
 		together(2, func(i int) {
-			var err error
 			if i == 0 {
-				var out counterfoil.Reaped
-				out, err = f.s.Reap(f.ctx, counterfoil.Reap{Before: start(), Max: 10})
-				reaped.Store(int32(out.Records))
-			} else {
-				err = f.s.Touch(f.ctx, []counterfoil.Touch{{ID: r.ID, Seen: start(), IdleEnd: start().Add(time.Minute)}})
+				out, err := f.s.Reap(f.ctx, counterfoil.Reap{Before: start(), Max: len(rs)})
+				if err != nil {
+					f.Error(err)
+				}
+				reaped = out.Records
+				return
 			}
-			if err != nil {
-				f.Error(err)
+			for _, r := range slices.Backward(rs) {
+				if err := f.s.Touch(f.ctx, []counterfoil.Touch{{ID: r.ID, Seen: start(), IdleEnd: later}}); err != nil {
+					f.Error(err)
+				}
+				got, err := f.s.Load(f.ctx, r.ID)
+				saved[r] = err == nil && got.IdleEnd.Equal(later)
 			}
 		})
-		f.same("entries", len(f.after(head)), int(reaped.Load()))
-		if reaped.Load() == 0 {
-			f.same("IdleEnd", f.load(r.ID).IdleEnd, start().Add(time.Minute))
-			f.revoke(ended(r.ID))
+		f.same("entries", len(f.after(head)), reaped)
+		for _, r := range rs {
+			if saved[r] {
+				f.lives(r)
+				f.revoke(ended(r.ID))
+			} else {
+				f.gone(r)
+			}
 		}
-		f.gone(r)
 	}
 }
 

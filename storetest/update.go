@@ -49,7 +49,8 @@ func loadOwn(f *fixture) {
 		got := f.load(r.ID)
 		f.same("the record", got, r)
 		got.Identity[0], got.Values[0] = 'X', 'X'
-		got.Identity = append(got.Identity, 'Y') // must not write into Values either
+		got.Identity = append(got.Identity, 'Y')
+		f.same("Values after an append to Identity", string(got.Values), "Xalues")
 		got.Subject, got.Revision = newSubject(), 9
 	}
 	for got := range f.s.List(f.ctx, r.Subject) {
