@@ -162,8 +162,10 @@ func touchAgainstReap(f *fixture) {
 		head := f.head()
 		saved := map[*counterfoil.Record]bool{}
 		reaped := 0
+		halfway := make(chan struct{})
 		together(2, func(i int) {
 			if i == 0 {
+				<-halfway
 				out, err := f.s.Reap(f.ctx, counterfoil.Reap{Before: start(), Max: len(rs)})
 				if err != nil {
 					f.Error(err)
@@ -171,7 +173,10 @@ func touchAgainstReap(f *fixture) {
 				reaped = out.Records
 				return
 			}
-			for _, r := range slices.Backward(rs) {
+			for n, r := range slices.Backward(rs) {
+				if n == len(rs)/2 {
+					close(halfway)
+				}
 				if err := f.s.Touch(f.ctx, []counterfoil.Touch{{ID: r.ID, Seen: start(), IdleEnd: later}}); err != nil {
 					f.Error(err)
 				}
