@@ -136,7 +136,7 @@ func (w *writerLoop) relax(relaxed bool) error {
 	if relaxed {
 		mode = "NORMAL"
 	}
-	// SQLite obeys this pragma while it compiles it: a kept statement would do nothing.
+	// SQLite may obey a pragma while it compiles it, so that a kept statement would do nothing.
 	if err := w.db.script("PRAGMA synchronous = " + mode); err != nil {
 		return err
 	}

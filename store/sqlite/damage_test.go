@@ -1,0 +1,130 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// A damaged file is an error that says so, never an empty store, and stays as it is.
+func TestDamaged(t *testing.T) {
+	fill := func(t *testing.T) (string, []byte) {
+		path := temp(t)
+		s := open(t, path)
+		for range 200 {
+			if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path, whole
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"text":             func([]byte) []byte { return bytes.Repeat([]byte("not a database\n"), 600) },
+		"header gone":      func(b []byte) []byte { clear(b[:100]); return b },
+		"first page gone":  func(b []byte) []byte { clear(b[16:4096]); return b },
+		"schema scrambled": func(b []byte) []byte { copy(b[100:], bytes.Repeat([]byte{0xa5}, 3000)); return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, whole := fill(t)
+			bad := damage(whole)
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if err == nil {
+				_ = s.Close()
+			}
+			if !errors.Is(err, sqlite.ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+			if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, bad) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"pages zeroed": func(b []byte) []byte { clear(b[len(b)/2 : len(b)*3/4]); return b },
+		"cut":          func(b []byte) []byte { return b[:len(b)/2/4096*4096] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, whole := fill(t)
+			if err := os.WriteFile(path, damage(whole), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := sqlite.Open(context.Background(), path, sqlite.Options{})
+			if err == nil {
+				err = s.Check(context.Background())
+				_ = s.Close()
+			}
+			if !errors.Is(err, sqlite.ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+		})
+	}
+}
+
+// When the disk is full every write is refused with an error that says so; nothing that was
+// acknowledged is lost and the file is whole. A limit on the size of files stands for the full disk.
+func TestDiskFull(t *testing.T) {
+	path := temp(t)
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -f %d; exec %q", 2*1024, os.Args[0])) // blocks of 512 bytes
+	child.Env = append(os.Environ(), childStore+"="+path)
+	var said, complaint bytes.Buffer
+	child.Stdout, child.Stderr = &said, &complaint
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hung := time.AfterFunc(time.Minute, func() { _ = child.Process.Kill() })
+	err := child.Wait()
+	hung.Stop()
+	if err == nil || !child.ProcessState.Exited() {
+		t.Fatalf("the child was to fail by itself: %v", err)
+	}
+	if text := complaint.String(); !strings.Contains(text, "the disk is full") && !strings.Contains(text, "the disk did not do as asked") {
+		t.Errorf("it said %q", text)
+	}
+	live := make(map[string]bool)
+	for line := range strings.Lines(said.String()) {
+		if line = strings.TrimSpace(line); len(line) == 23 {
+			live[line[1:]] = line[0] == '+'
+		}
+	}
+	s := open(t, path)
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+	n := 0
+	for id, there := range live {
+		_, err := load(s, id)
+		if there && err != nil {
+			t.Errorf("a session that was acknowledged is lost: %v", err)
+		}
+		if there {
+			n++
+		}
+	}
+	if n == 0 {
+		t.Error("the disk was full before anything was written")
+	}
+	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
