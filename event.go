@@ -9,7 +9,7 @@ type Event struct {
 	Reason  Reason
 	Time    time.Time
 	Session Info   // what is known of the session; zero for a token nobody knows
-	Seq     uint64 // position in the store's log; 0: not a change
+	Seq     uint64 // position in the store's log, where it is known
 	Count   int    // of a bulk end: how many sessions; else 0
 }
 
@@ -29,6 +29,16 @@ const (
 	EventUnavailable EventKind = "unavailable" // the store did not answer
 	EventKeys        EventKind = "keys"        // keys were replaced, rotated or revoked
 )
+
+// Logged reports whether what an event of this kind tells of stands in the store's log too, from where
+// an audit is made; the others reach [Config.Observe] alone.
+func (k EventKind) Logged() bool {
+	switch k {
+	case EventCreated, EventSignedIn, EventChanged, EventEnded, EventEndedMany, EventEndedAll:
+		return true
+	}
+	return false
+}
 
 // Reason says why; the set is closed, the text stable.
 type Reason string

@@ -172,7 +172,7 @@ func (g *Gateway) now() time.Time {
 
 // observe passes on what is no change in the store; changes reach the audit through the log.
 func (g *Gateway) observe(ev counterfoil.Event) {
-	if ev.Seq == 0 {
+	if !ev.Kind.Logged() {
 		g.record(ev)
 	}
 }
