@@ -101,29 +101,16 @@ func TestDiskFull(t *testing.T) {
 	if text := complaint.String(); !strings.Contains(text, "the disk is full") && !strings.Contains(text, "the disk did not do as asked") {
 		t.Errorf("it said %q", text)
 	}
-	live := make(map[string]bool)
-	for line := range strings.Lines(said.String()) {
-		if line = strings.TrimSpace(line); len(line) == 23 {
-			live[line[1:]] = line[0] == '+'
-		}
+	var told acknowledged
+	told.read(strings.Split(said.String(), "\n"))
+	if len(told.live) == 0 || len(told.ended) == 0 {
+		t.Error("the disk was full before anything was written")
 	}
 	s := open(t, path)
 	if err := s.Check(context.Background()); err != nil {
 		t.Error(err)
 	}
-	n := 0
-	for id, there := range live {
-		_, err := load(s, id)
-		if there && err != nil {
-			t.Errorf("a session that was acknowledged is lost: %v", err)
-		}
-		if there {
-			n++
-		}
-	}
-	if n == 0 {
-		t.Error("the disk was full before anything was written")
-	}
+	told.check(t, s)
 	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
 		t.Errorf("with room again: %v", err)
 	}

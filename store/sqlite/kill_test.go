@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -102,68 +103,85 @@ func TestKill(t *testing.T) {
 	if os.Getenv("COUNTERFOIL_SOAK") != "" {
 		rounds = 400
 	}
-	path, ctx := temp(t), context.Background()
-	live, ended := make(map[string]bool), make(map[string]bool)
-	var head uint64
-	for round := range rounds {
-		lines := runAndKill(t, path, time.Duration(rand.IntN(40))*time.Millisecond)
-		for _, line := range lines {
-			if len(line) != 23 {
-				continue // cut by the kill
-			}
-			switch id := line[1:]; line[0] {
-			case '+':
-				live[id] = true
-			case '?':
-				delete(live, id)
-			case '-':
-				ended[id] = true
-			}
-		}
+	path := temp(t)
+	all := acknowledged{live: make(map[string]bool), ended: make(map[string]bool)}
+	for range rounds {
+		var last acknowledged
+		last.read(runAndKill(t, path, time.Duration(rand.IntN(40))*time.Millisecond))
 		s := open(t, path)
-		for text := range live {
-			if r, err := load(s, text); err != nil {
-				t.Fatalf("round %d: a session that was acknowledged is lost: %v", round, err)
-			} else if len(r.Identity) != 300 || len(r.Values) != 100 {
-				t.Fatalf("round %d: a session came back mixed: %+v", round, r)
-			}
+		last.check(t, s)
+		if err := s.Check(context.Background()); err != nil {
+			t.Fatal(err)
 		}
-		for text := range ended {
-			if _, err := load(s, text); !errors.Is(err, counterfoil.ErrNotFound) {
-				t.Fatalf("round %d: a session that was ended is back: %v", round, err)
-			}
-		}
-		if err := s.Check(ctx); err != nil {
-			t.Fatalf("round %d: %v", round, err)
-		}
-		p := wholeLog(t, s)
-		created, gone := 0, 0
-		for i, e := range p {
-			if e.Seq != uint64(i+1) {
-				t.Fatalf("round %d: entry %d stands at position %d", round, e.Seq, i+1)
-			}
-			switch e.Kind {
-			case counterfoil.EntryCreated:
-				created++
-			case counterfoil.EntryEnded:
-				gone++
-				if live[e.Session.String()] {
-					t.Fatalf("round %d: the log ends a live session", round)
-				}
-			}
-		}
-		if uint64(len(p)) < head || created < len(live)+len(ended) || gone < len(ended) {
-			t.Fatalf("round %d: the log lost entries: %d after %d, %d created, %d ended; acknowledged %d and %d",
-				round, len(p), head, created, gone, len(live)+len(ended), len(ended))
-		}
-		head = uint64(len(p))
+		maps.Copy(all.live, last.live)
+		maps.Copy(all.ended, last.ended)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d rounds, %d live, %d ended, log of %d", rounds, len(live), len(ended), head)
-	if len(live) == 0 || len(ended) == 0 {
-		t.Error("the child never got to do anything")
+	if len(all.live) == 0 || len(all.ended) == 0 {
+		t.Fatal("the child never got to do anything")
+	}
+	s := open(t, path)
+	all.check(t, s) // later rounds hurt nothing of the earlier ones
+	created, ended := make(map[string]bool), make(map[string]bool)
+	for i, e := range wholeLog(t, s) {
+		if e.Seq != uint64(i+1) {
+			t.Fatalf("entry %d stands at position %d", e.Seq, i+1)
+		}
+		switch e.Kind {
+		case counterfoil.EntryCreated:
+			created[e.Session.String()] = true
+		case counterfoil.EntryEnded:
+			ended[e.Session.String()] = true
+		}
+	}
+	for id := range all.live {
+		if !created[id] || ended[id] {
+			t.Errorf("a live session: created by the log %v, ended %v", created[id], ended[id])
+		}
+	}
+	for id := range all.ended {
+		if !created[id] || !ended[id] {
+			t.Errorf("an ended session: created by the log %v, ended %v", created[id], ended[id])
+		}
+	}
+	t.Logf("%d rounds, %d live, %d ended", rounds, len(all.live), len(all.ended))
+}
+
+// acknowledged is what a child was told before it was killed.
+type acknowledged struct{ live, ended map[string]bool }
+
+func (a *acknowledged) read(lines []string) {
+	a.live, a.ended = make(map[string]bool), make(map[string]bool)
+	for _, line := range lines {
+		if len(line) != 23 {
+			continue // cut by the kill
+		}
+		switch id := line[1:]; line[0] {
+		case '+':
+			a.live[id] = true
+		case '?':
+			delete(a.live, id)
+		case '-':
+			a.ended[id] = true
+		}
+	}
+}
+
+func (a *acknowledged) check(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	for text := range a.live {
+		if r, err := load(s, text); err != nil {
+			t.Fatalf("a session that was acknowledged is lost: %v", err)
+		} else if len(r.Identity) != 300 || len(r.Values) != 100 {
+			t.Fatalf("a session came back mixed: %+v", r)
+		}
+	}
+	for text := range a.ended {
+		if _, err := load(s, text); !errors.Is(err, counterfoil.ErrNotFound) {
+			t.Fatalf("a session that was ended is back: %v", err)
+		}
 	}
 }
 
