@@ -191,7 +191,11 @@ func (n *node) pages() http.Handler {
 	})
 	mux.HandleFunc("GET /count", func(w http.ResponseWriter, r *http.Request) {
 		got, err := count.Get(session(r))
-		io.WriteString(w, strings.Repeat("I", got)+errText(err))
+		if err != nil {
+			http.Error(w, err.Error(), counterfoil.RefusalStatus(err))
+			return
+		}
+		io.WriteString(w, strings.Repeat("I", got))
 	})
 	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, session(r).Subject())
@@ -216,6 +220,7 @@ type exchange struct {
 	waits  chan string   // where it waits now
 	resume chan struct{} // go on
 	at     string        // where it waits; "": it has ended
+	left   time.Time     // when it ended
 
 	hold string // the method of the store, "/answer" behind it or not, at which it waits once
 	fail string // the one that fails once
@@ -259,7 +264,7 @@ func (x *exchange) run(start func()) {
 	start()
 	select {
 	case <-x.ended:
-		x.at = ""
+		x.at, x.left = "", c.now()
 	case x.at = <-x.waits:
 	}
 	c.mu.Lock()

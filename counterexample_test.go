@@ -111,16 +111,23 @@ func TestCE3(t *testing.T) { // R5, R6, P77, P78, P79, S5, S33, S34, S35
 		t.Fatalf("a visitor's cookie is %q", visit.Name)
 	}
 	old := visitCookie + "=" + visit.Value
-	signedIn := n.begin("POST", "/login/alice", old)
-	live := signedIn.given()
-	if live == "" {
-		t.Fatal("sign-in gave no cookie")
+	image := n.begin("GET", "/slow", old) // under way while she signs in
+	live := n.begin("POST", "/login/alice", old).given()
+	c.clock.Advance(rotate + time.Second)
+	report := n.get("/slow", live) // due for rotation, under way while she signs in once more
+	newest := n.begin("POST", "/login/alice", sessionCookie+"="+live).given()
+	if live == "" || newest == "" || live == newest {
+		t.Fatal("sign-in gave no new cookie")
 	}
-	again := n.begin("POST", "/login/alice", sessionCookie+"="+live) // a sign-in over a live session
-	newest := again.given()
+	for _, x := range []*exchange{image.goOn(), report.goOn()} {
+		if set := x.w.Header()["Set-Cookie"]; set != nil {
+			t.Errorf("an answer that was under way touched the jar: %q", set)
+		}
+	}
+	c.clock.Advance(lease)
 	for name, dead := range map[string]string{"visit": old, "former session": sessionCookie + "=" + live} {
 		for _, at := range c.nodes {
-			x := at.begin("GET", "/me", dead) // an image asked for before the sign-in, answered after
+			x := at.begin("GET", "/me", dead)
 			if x.body() != "" {
 				t.Errorf("%s still shows %q", name, x.body())
 			}
