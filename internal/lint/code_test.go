@@ -42,7 +42,7 @@ func TestOnlyOneFileReadsTheClock(t *testing.T) {
 	}
 }
 
-// Randomness is the operating system's. T3
+// Randomness is the operating system's. T3, T11, S27
 func TestOnlyCryptoRand(t *testing.T) {
 	for _, f := range code(t) {
 		if under(f.dir, "bench") {
@@ -346,7 +346,7 @@ func TestEveryParserIsFuzzed(t *testing.T) {
 	}
 }
 
-// The one command that passes the tests analyses the code, too. P105
+// The one command that passes the tests analyses the code, too. P105, C36
 func TestMakeTestAnalyses(t *testing.T) {
 	for name, words := range map[string][]string{
 		"Makefile":     {"test: bootstrap lint unit modules fuzz", "go test -race"},
