@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is one profile of a real Chromium, with one tab.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string // what the console complained of
+}
+
+// openBrowser starts Chromium with an empty profile.
+func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
+	t.Helper()
+	options := append([]chromedp.ExecAllocatorOption{
+		chromedp.Flag("headless", "new"),
+		chromedp.NoSandbox, // the tests may run as root
+		chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.WindowSize(1100, 900),
+	}, more...)
+	all, end := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(end)
+	return newBrowser(t, all)
+}
+
+// profile opens another profile: it shares nothing with the first but the process.
+func (b *browser) profile() *browser {
+	b.t.Helper()
+	return newBrowser(b.t, b.ctx, chromedp.WithNewBrowserContext())
+}
+
+func newBrowser(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *browser {
+	t.Helper()
+	b := &browser{t: t}
+	ctx, end := chromedp.NewContext(parent, options...)
+	b.ctx = ctx
+	t.Cleanup(func() {
+		within, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		chromedp.Cancel(within) // waits for the process
+		end()
+	})
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("Chromium does not start: %v", err)
+	}
+	t.Cleanup(b.quiet)
+	return b
+}
+
+// listen keeps what the console complains of: refusals of the content policy among them, but not the
+// remark that an answer had a status of 4xx or 5xx.
+func (b *browser) listen(event any) {
+	problem := ""
+	switch e := event.(type) {
+	case *log.EventEntryAdded:
+		if l := e.Entry.Level.String(); l != "error" && l != "warning" || strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded with a status of") {
+			return
+		}
+		problem = fmt.Sprintf("%s: %s (%s)", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+	case *runtime.EventConsoleAPICalled:
+		problem = "console." + e.Type.String()
+	case *runtime.EventExceptionThrown:
+		problem = e.ExceptionDetails.Text
+	default:
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = append(b.problems, problem)
+}
+
+// quiet fails the test if the console complained.
+func (b *browser) quiet() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.problems {
+		b.t.Errorf("the browser's console: %s", p)
+	}
+	b.problems = nil
+}
+
+// within bounds one step.
+func (b *browser) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.ctx, patience)
+}
+
+// get runs an action for its value.
+func get[T any](b *browser, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("%v\nat %s", err, b.at())
+	}
+	return v
+}
+
+// eval returns the value of an expression in the page.
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	return get(b, chromedp.Evaluate[T](expression))
+}
+
+// leads does what leads to another page, waits for that, and returns its status.
+func (b *browser) leads(steps ...chromedp.Action[chromedp.Void]) int {
+	b.t.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	answer, err := chromedp.RunResponse(ctx, steps...)
+	if err != nil {
+		b.t.Fatalf("%v\nat %s", err, b.at())
+	}
+	if answer == nil {
+		return 0
+	}
+	return int(answer.Status)
+}
+
+// at says where the browser is.
+func (b *browser) at() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	where, err := chromedp.Run(ctx, chromedp.Location())
+	if err != nil {
+		return err.Error()
+	}
+	return where
+}
+
+func (b *browser) open(url string) int {
+	b.t.Helper()
+	return b.leads(chromedp.Navigate(url))
+}
+
+// click presses what leads to another page.
+func (b *browser) click(selector chromedp.CSS) int {
+	b.t.Helper()
+	return b.leads(chromedp.Click(selector))
+}
+
+// back is the browser's back button.
+func (b *browser) back() {
+	b.t.Helper()
+	get(b, chromedp.NavigateBack())
+	get(b, chromedp.WaitReady(chromedp.CSS("h1")))
+}
+
+// fill types into fields: pairs of selector and text.
+func (b *browser) fill(pairs ...string) {
+	b.t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		field := chromedp.CSS(pairs[i])
+		get(b, chromedp.Steps(chromedp.Clear(field), chromedp.SendKeys(field, pairs[i+1])))
+	}
+}
+
+// text is what an element shows.
+func (b *browser) text(selector chromedp.CSS) string {
+	b.t.Helper()
+	return strings.TrimSpace(get(b, chromedp.Text(selector)))
+}
+
+func (b *browser) value(selector chromedp.CSS) string {
+	b.t.Helper()
+	return get(b, chromedp.Value(selector))
+}
+
+// count is how many elements match.
+func (b *browser) count(selector string) int {
+	b.t.Helper()
+	return eval[int](b, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
+}
+
+// on checks where the browser is, by the page's heading.
+func (b *browser) on(heading string) {
+	b.t.Helper()
+	if h := b.text("h1"); h != heading {
+		b.t.Fatalf("on the page %q at %s, want %q", h, b.at(), heading)
+	}
+}
+
+// signIn fills in the sign-in page that the browser is on.
+func (b *browser) signIn(name, password string) int {
+	b.t.Helper()
+	b.fill("#username", name, "#password", password)
+	return b.click("main form button")
+}
+
+// cookies are those that the profile would send to a URL, in full.
+func (b *browser) cookies(url string) []*network.Cookie {
+	b.t.Helper()
+	return call(b, network.GetCookies, network.GetCookiesParams{URLs: []string{url}}).Cookies
+}
+
+// call sends one command of the DevTools protocol.
+func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	answer, err := chromedp.Call(ctx, command, params)
+	if err != nil {
+		b.t.Fatalf("%s: %v", command.Method, err)
+	}
+	return answer
+}

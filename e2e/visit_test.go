@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A newcomer's way, in a browser: the printed link, the first account, a protected page, a value, the
+// list of sessions, two devices, a kill, a sign-out. C1, T31
+func TestFirstVisit(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	s := serve(t, dir)
+	b := openBrowser(t)
+
+	if status := b.open(s.setupLink()); status != 200 {
+		t.Fatalf("set-up: %d", status)
+	}
+	b.on("Make the first account")
+	if code := b.value("#code"); code == "" {
+		t.Error("the set-up page does not take the code from the link")
+	}
+	if strings.Contains(b.at(), "#") {
+		t.Errorf("the code stays in the address bar: %s", b.at())
+	}
+	b.fill("#username", "alice", "#password", passphrase)
+	b.click("main form button")
+	b.on("Welcome, alice")
+	if cookie := eval[string](b, "document.cookie"); cookie != "" {
+		t.Errorf("a script sees %q", cookie)
+	}
+	b.fill("#note", "seats for two")
+	b.click("main form button")
+	if note := b.value("#note"); note != "seats for two" {
+		t.Errorf("the note is %q", note)
+	}
+
+	b.click(`nav a[href="/auth/account"]`)
+	b.on("Your sessions")
+	if row := b.text(".current"); !strings.Contains(row, "Chrom") || !strings.Contains(row, "127.0.0.1") || !strings.Contains(row, "just now") || !strings.Contains(row, "in 30 minutes") {
+		t.Errorf("the row of this session says: %s", row)
+	}
+
+	other := b.profile()
+	other.open(s.url + "/auth/account")
+	other.on("Sign in")
+	other.signIn("alice", passphrase)
+	other.on("Your sessions")
+	if n := other.count(".sessions li"); n != 2 {
+		t.Errorf("the second device sees %d sessions", n)
+	}
+
+	at := s.address()
+	s.kill()
+	s = serveAt(t, dir, at)
+	b.open(s.url + "/")
+	b.on("Welcome, alice")
+	if note := b.value("#note"); note != "seats for two" {
+		t.Errorf("after kill -9 and a start the note is %q", note)
+	}
+
+	other.open(s.url + "/auth/account")
+	other.click(".sessions li:not(.current) button")
+	other.on("Your sessions")
+	if n := other.count(".sessions li"); n != 1 {
+		t.Errorf("after the end of the other %d sessions are listed", n)
+	}
+	b.click(`nav a[href="/auth/account"]`) // the next click
+	b.on("Sign in")
+
+	other.click("nav form button")
+	other.on("Sign in")
+	other.back()
+	other.on("Sign in") // nothing private came out of a cache
+	other.open(s.url + "/")
+	other.on("Sign in")
+}
+
+// Who did nothing for the idle time is asked to sign in, and comes back to the same page. T37, F2
+func TestIdleInABrowser(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir, "--idle", "3s")
+	b := openBrowser(t)
+	b.open(s.url + "/auth/account?tab=1")
+	b.signIn("alice", passphrase)
+	b.on("Your sessions")
+	time.Sleep(3500 * time.Millisecond)
+	b.open(s.url + "/auth/account?tab=1")
+	b.on("Sign in")
+	if next := eval[string](b, `document.querySelector("input[name=next]").value`); next != "/auth/account?tab=1" {
+		t.Errorf("next is %q", next)
+	}
+	b.signIn("alice", passphrase)
+	b.on("Your sessions")
+	if !strings.HasSuffix(b.at(), "/auth/account?tab=1") {
+		t.Errorf("after signing in at %s", b.at())
+	}
+}
