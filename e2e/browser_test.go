@@ -187,6 +187,20 @@ func (b *browser) value(selector chromedp.CSS) string {
 	return get(b, chromedp.Value(selector))
 }
 
+// arrives waits until the browser is somewhere under a URL, with the page loaded.
+func (b *browser) arrives(url string) {
+	b.t.Helper()
+	ctx, cancel := b.within()
+	defer cancel()
+	ask := chromedp.Evaluate[bool](fmt.Sprintf(`location.href.startsWith(%q) && document.readyState === "complete"`, url))
+	for there := false; !there; time.Sleep(20 * time.Millisecond) {
+		there, _ = chromedp.Run(ctx, ask) // fails while one page gives way to the next
+		if ctx.Err() != nil {
+			b.t.Fatalf("at %s, not at %s", b.at(), url)
+		}
+	}
+}
+
 // count is how many elements match.
 func (b *browser) count(selector string) int {
 	b.t.Helper()

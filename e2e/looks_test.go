@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	_ "embed"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed looks.js
+var looks string
+
+// look checks the page that the browser is on in daylight, in the dark and on a narrow screen. With
+// E2E_SHOTS=FOLDER it leaves pictures there.
+func (b *browser) look(name string) {
+	b.t.Helper()
+	for _, l := range []struct {
+		name, scheme string
+		width        int64
+	}{{"light", "light", 1100}, {"dark", "dark", 1100}, {"narrow", "light", 360}, {"narrow-dark", "dark", 360}} {
+		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}}})
+		get(b, chromedp.EmulateViewport(l.width, 800))
+		for _, wrong := range eval[[]string](b, looks) {
+			b.t.Errorf("page %s, %s: %s", name, l.name, wrong)
+		}
+		if dir := os.Getenv("E2E_SHOTS"); dir != "" {
+			if err := os.WriteFile(filepath.Join(dir, name+"-"+l.name+".png"), get(b, chromedp.FullScreenshot(100)), 0o644); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	get(b, chromedp.EmulateViewport(1100, 900))
+	b.quiet()
+}
+
+// page checks which page the browser is on, and its looks.
+func (b *browser) page(name, heading string, status int) {
+	b.t.Helper()
+	b.on(heading)
+	if got := eval[int](b, `performance.getEntriesByType("navigation")[0].responseStatus`); got != status {
+		b.t.Errorf("page %s: status %d, want %d", name, got, status)
+	}
+	b.look(name)
+}
+
+// Every page can be read and used by anybody: labels, one heading, language, contrast in light and
+// dark, no scrolling sideways at 360 pixels, nothing that the content policy refuses. C14
+func TestPages(t *testing.T) {
+	t.Parallel()
+	s := serve(t, folder(t))
+	b := openBrowser(t)
+
+	b.open(s.setupLink())
+	b.fill("#username", "alice", "#password", "short")
+	b.click("main form button")
+	b.page("setup-refused", "Make the first account", 422)
+	b.open("about:blank")
+	b.open(s.setupLink())
+	b.page("setup", "Make the first account", 200)
+	b.fill("#username", "alice", "#password", passphrase)
+	b.click("main form button")
+	b.page("demo", "Welcome, alice", 200)
+	b.fill("#note", "A note of some length, so that one sees how it stands in its field and whether it is cut")
+	b.click("main form button")
+	b.page("demo-note", "Welcome, alice", 200)
+
+	s.signIn("alice", passphrase)
+	b.open(s.url + "/auth/account")
+	b.page("account", "Your sessions", 200)
+	b.fill("#current", "not this one at all", "#new", passphrase)
+	b.click(".panel button")
+	b.page("password-wrong", "Your sessions", 401)
+	b.fill("#current", passphrase, "#new", "short")
+	b.click(".panel button")
+	b.page("password-refused", "Your sessions", 422)
+	b.open(s.url + "/nothing/here")
+	b.page("not-found", "There is nothing here", 404)
+	b.open(s.url + "/auth/login")
+	b.page("signed-in-already", "Sign in", 200)
+
+	guest := b.profile()
+	b = guest
+	b.open(s.url + "/")
+	b.page("sign-in", "Sign in", 200)
+	b.signIn("alice", "not this one at all")
+	b.page("wrong-password", "Sign in", 401)
+	for range 20 {
+		if status := b.signIn("alice", "not this one at all"); status == 429 {
+			b.page("too-many", "Sign in", 429)
+			break
+		} else if status != 401 {
+			t.Fatalf("a wrong password: %d", status)
+		}
+	}
+	if b.count("[role=alert] time") != 1 {
+		t.Error("after too many attempts the page does not say when to try again")
+	}
+}
+
+// What goes wrong outside: the application is away, another site sent the request, somebody planted a
+// second cookie, the disk is full, the session ended while a form was open. G9
+func TestPagesOfTrouble(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	upstream := httptest.NewServer(http.NotFoundHandler())
+	upstream.Close()
+	s := serve(t, dir, "--upstream", upstream.URL)
+	b := openBrowser(t)
+	b.open(s.url + "/auth/login?next=/auth/account")
+	b.signIn("alice", passphrase)
+	b.on("Your sessions")
+	b.open(s.url + "/")
+	b.page("bad-gateway", b.text("h1"), 502)
+
+	// Another site lets the browser send a form: it arrives, says where it came from, and does nothing.
+	b.open(evilSite(t, s.url+"/auth/account/end-others", url.Values{}))
+	b.arrives(s.url)
+	b.page("cross-site", "This came from another site", 403)
+
+	// The disk is full.
+	b.open(s.url + "/auth/login")
+	limitFiles(t, s, "0")
+	b.signIn("alice", passphrase)
+	b.page("unavailable", b.text("h1"), 503)
+	limitFiles(t, s, "unlimited")
+	b.open(s.url + "/auth/account")
+	b.on("Your sessions") // still signed in
+
+	// A second cookie of our name, on a path of its own.
+	u, _ := url.Parse(s.url)
+	name := b.cookies(s.url)[0].Name
+	call(b, network.SetCookie, network.SetCookieParams{Name: name, Value: "planted", Domain: u.Hostname(), Path: "/auth"})
+	b.open(s.url + "/auth/account")
+	b.page("two-cookies", "Two different tickets", 400)
+	if n := len(b.cookies(s.url + "/auth/account")); n != 2 {
+		t.Errorf("%d cookies are left: something cleared one", n)
+	}
+	call(b, network.DeleteCookies, network.DeleteCookiesParams{Name: name, URL: s.url + "/auth/account", Path: "/auth"})
+
+	// Ended while a form was open.
+	b.open(s.url + "/auth/account")
+	must(t, "", "session", "end", "--all", "--data", dir)
+	b.click(".current button")
+	b.page("ended", "Not signed in", 401)
+}
+
+// limitFiles sets how many bytes a file of the server may have: "0" is a full disk.
+func limitFiles(t *testing.T, s *server, bytes string) {
+	t.Helper()
+	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(s.cmd.Process.Pid), "--fsize="+bytes+":").CombinedOutput(); err != nil {
+		t.Fatalf("prlimit: %v %s", err, out)
+	}
+}
+
+// evilSite is the address of a page of another site that posts a form by itself.
+func evilSite(t *testing.T, target string, form url.Values) string {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		page := `<!doctype html><title>Kittens</title><link rel="icon" href="data:,"><form method="post" action="` + target + `">`
+		for name := range form {
+			page += `<input type="hidden" name="` + name + `" value="` + form.Get(name) + `">`
+		}
+		w.Write([]byte(page + `</form><button form="x">x</button><script>document.forms[0].submit()</script>`))
+	}))
+	t.Cleanup(site.Close)
+	u, _ := url.Parse(site.URL)
+	return "http://localhost:" + u.Port() + "/" // not 127.0.0.1: another site
+}
