@@ -37,6 +37,7 @@ func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("hide-scrollbars", true),
 		chromedp.WindowSize(1100, 900),
 	}, more...)
 	all, end := chromedp.NewExecAllocator(context.Background(), options...)

@@ -79,6 +79,12 @@ func TestPages(t *testing.T) {
 	b.fill("#current", "not this one at all", "#new", passphrase)
 	b.click(".panel button")
 	b.page("password-wrong", "Your sessions", 401)
+	if text := b.text("[role=alert]"); text != "The present password is wrong" {
+		t.Errorf("the alert says %q", text)
+	}
+	if id := eval[string](b, "document.activeElement.id"); id != "current" {
+		t.Errorf("the focus is on %q, far from what went wrong", id)
+	}
 	b.fill("#current", passphrase, "#new", "short")
 	b.click(".panel button")
 	b.page("password-refused", "Your sessions", 422)

@@ -117,5 +117,8 @@ func (g *Gateway) refuseChange(w http.ResponseWriter, r *http.Request, f fault) 
 	if f.until != nil {
 		w.Header().Set("Retry-After", g.seconds(*f.until))
 	}
+	if f.code == wrong.code {
+		f.title = "The present password is wrong" // the name is not in question
+	}
 	g.showAccount(w, r, f.status, page{Error: f.message(), Until: f.until})
 }
