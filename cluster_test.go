@@ -222,8 +222,10 @@ type exchange struct {
 	at     string        // where it waits; "": it has ended
 	left   time.Time     // when it ended
 
-	hold string // the method of the store, "/answer" behind it or not, at which it waits once
-	fail string // the one that fails once
+	h      http.Handler // nil: the node's pages
+	hold   string       // the method of the store, "/answer" behind it or not, at which it waits once
+	fail   string       // the one that fails once
+	broken string       // the one that always fails
 }
 
 type exchangeKey struct{}
@@ -242,7 +244,11 @@ func (n *node) begin(method, path, cookies string, plan ...func(*exchange)) *exc
 	x.run(func() {
 		go func() {
 			defer close(x.ended)
-			n.h.ServeHTTP(x.w, x.r)
+			h := n.h
+			if x.h != nil {
+				h = n.m.Handler(x.h)
+			}
+			h.ServeHTTP(x.w, x.r)
 		}()
 	})
 	return x
@@ -287,6 +293,9 @@ func (x *exchange) fault(method string) error {
 		x.fail = ""
 		return errStore
 	}
+	if method == x.broken {
+		return errStore
+	}
 	return nil
 }
 
@@ -300,6 +309,26 @@ func (x *exchange) given() string {
 		}
 	}
 	return ""
+}
+
+// parallel runs f n times at once.
+func parallel(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
+
+// at is a whole exchange that may run beside others.
+func (n *node) at(method, path, token string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	if token != "" {
+		r.Header.Set("Cookie", sessionCookie+"="+token)
+	}
+	w := httptest.NewRecorder()
+	n.h.ServeHTTP(w, r)
+	return w
 }
 
 // get is a whole exchange with a session token.
