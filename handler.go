@@ -163,7 +163,7 @@ func (m *Manager) presentEntry(ctx context.Context, id ID, now instant) *entry {
 
 // writeJar writes what was decided into the answer's header.
 func (s *Session) writeJar(h http.Header) {
-	c, now := &s.m.cookies, s.m.clock.now()
+	c := &s.m.cookies
 	if s.jar.clearSession {
 		c.clear(h, c.session)
 	}
@@ -175,7 +175,7 @@ func (s *Session) writeJar(h http.Header) {
 		if e.who.kind == KindVisit {
 			name = c.visit
 		}
-		c.set(h, name, s.jar.token, e.persistent, e.left(now))
+		c.set(h, name, s.jar.token, e.persistent, e.left(s.m.clock.now()))
 	}
 }
 
