@@ -3,6 +3,7 @@ package counterfoil
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
@@ -43,8 +44,14 @@ const identityVersion = 1
 
 var errEncoding = errors.New("counterfoil: sealed content has an unknown form; a newer version may have written it")
 
+// addString is AddUint16LengthPrefixed without its child builder, which is an allocation a field.
 func addString(b *cryptobyte.Builder, s string) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(s)) })
+	if len(s) > math.MaxUint16 {
+		b.SetError(errEncoding)
+		return
+	}
+	b.AddUint16(uint16(len(s)))
+	b.AddBytes([]byte(s))
 }
 
 func readString(in *cryptobyte.String, out *string) bool {
@@ -125,7 +132,7 @@ func (i *identity) encode() ([]byte, error) {
 	b.AddBytes(i.seed[:])
 	b.AddUint32(uint32(i.verifierKey))
 	for _, part := range [][]byte{i.pending, i.raised, i.mint, i.binding} {
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(part) })
+		addString(b, string(part))
 	}
 	return b.Bytes()
 }
