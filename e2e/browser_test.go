@@ -202,6 +202,16 @@ func (b *browser) arrives(url string) {
 	}
 }
 
+// wait gives what must become true its time.
+func (b *browser) wait(happened func() bool) bool {
+	for end := time.Now().Add(patience); !happened(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // count is how many elements match.
 func (b *browser) count(selector string) int {
 	b.t.Helper()

@@ -167,19 +167,3 @@ func limitFiles(t *testing.T, s *server, bytes string) {
 		t.Fatalf("prlimit: %v %s", err, out)
 	}
 }
-
-// evilSite is the address of a page of another site that posts a form by itself.
-func evilSite(t *testing.T, target string, form url.Values) string {
-	t.Helper()
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		page := `<!doctype html><title>Kittens</title><link rel="icon" href="data:,"><form method="post" action="` + target + `">`
-		for name := range form {
-			page += `<input type="hidden" name="` + name + `" value="` + form.Get(name) + `">`
-		}
-		w.Write([]byte(page + `</form><button form="x">x</button><script>document.forms[0].submit()</script>`))
-	}))
-	t.Cleanup(site.Close)
-	u, _ := url.Parse(site.URL)
-	return "http://localhost:" + u.Port() + "/" // not 127.0.0.1: another site
-}

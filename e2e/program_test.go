@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -168,9 +169,9 @@ func (s *server) ready() bool {
 }
 
 // until waits for what must become true.
-func (s *server) until(what string, true func() bool) {
+func (s *server) until(what string, happened func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); !true(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !happened(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("not %s: %s", what, s.output)
 		}
@@ -220,11 +221,11 @@ func (s *server) stop() {
 	}
 }
 
-// client follows nothing, keeps no cookie and no connection.
+// client follows nothing, keeps no cookie and no connection, and takes self-made certificates.
 func client() *http.Client {
 	return &http.Client{
 		Timeout:       patience,
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
