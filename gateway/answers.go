@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -24,11 +25,7 @@ type fault struct {
 
 // message is the fault for programs and logs.
 func (f *fault) message() string {
-	m := f.title
-	for _, t := range f.text {
-		m += ". " + t
-	}
-	return m
+	return strings.Join(append([]string{f.title + "."}, f.text...), " ")
 }
 
 // retryAfter is how long visitors are asked to wait where nothing better is known.

@@ -159,6 +159,10 @@ func (g *Gateway) SetupURL(ctx context.Context, base *url.URL) (string, error) {
 	return u.String(), nil
 }
 
+// EndStreams ends sockets and event streams, those begun later included. Call it before an orderly
+// stop of the server, which would wait for them.
+func (g *Gateway) EndStreams() { g.stop() }
+
 // Close ends sockets and streams and stops what New started; ctx bounds the wait.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.stop()

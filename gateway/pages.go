@@ -57,7 +57,8 @@ func newPages(prefix string, a *assets, minLength int, now func() time.Time) (*p
 	p := &pages{assets: a, prefix: prefix, minLength: minLength, templates: map[string]*template.Template{}}
 	funcs := template.FuncMap{
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
+		"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"exact": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
 		"since": func(t time.Time) string { return ago(now().Sub(t)) },
 		"until": func(t time.Time) string { return ahead(t.Sub(now())) },
 	}

@@ -36,6 +36,8 @@ func (g *Gateway) routes() http.Handler {
 		case path == "/readyz":
 			g.readyz(w, r)
 		case !g.admit(w, r):
+		case r.Method == http.MethodConnect || r.Method == http.MethodTrace: // tunnels and echoes are nobody's need
+			g.fail(w, r, fault{status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Not this way"})
 		case path == checkPath:
 			g.checkRequest(w, r)
 		case g.pages.assets.serve(w, r):

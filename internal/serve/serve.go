@@ -107,6 +107,10 @@ func (s *server) start(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	s.onStop(func(context.Context) error { // first of all, or the drain would wait for them
+		s.gateway.EndStreams()
+		return nil
+	})
 	operations := s.operations()
 	if err := s.control(lock, operations); err != nil {
 		return err
