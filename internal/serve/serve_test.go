@@ -1,0 +1,386 @@
+package serve_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/internal/serve"
+)
+
+// run is a server in this process.
+type run struct {
+	data   string // the folder
+	url    string
+	log    *journal
+	reload chan os.Signal
+	stop   func() error // asks it to stop, returns what Run returned
+}
+
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
+}
+
+func options(t *testing.T, flags map[string]string) (serve.Options, *journal) {
+	t.Helper()
+	in := config.Input{Flags: map[string][]string{"data": {filepath.Join(t.TempDir(), "data")}, "listen": {"127.0.0.1:0"}}}
+	for name, value := range flags {
+		in.Flags[name] = []string{value}
+	}
+	cfg, err := config.Load(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &journal{}
+	return serve.Options{
+		Place:  operate.Place{Config: cfg, Clock: counterfoil.SystemClock(), Logger: slog.New(slog.NewTextHandler(log, nil))},
+		Stdout: io.Discard, Reload: make(chan os.Signal),
+	}, log
+}
+
+func start(t *testing.T, flags map[string]string) *run {
+	t.Helper()
+	o, log := options(t, flags)
+	out, in := io.Pipe()
+	o.Stdout = in
+	reload := make(chan os.Signal)
+	o.Reload = reload
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := serve.Run(ctx, o)
+		in.CloseWithError(io.EOF)
+		ended <- err
+	}()
+	lines := bufio.NewScanner(out)
+	r := &run{data: o.Config.Data, log: log, reload: reload}
+	for r.url == "" && lines.Scan() {
+		r.url, _ = strings.CutPrefix(lines.Text(), "listening: ")
+	}
+	if r.url == "" {
+		t.Fatalf("it does not listen: %v\n%s", <-ended, log)
+	}
+	go func() {
+		for lines.Scan() {
+		}
+	}()
+	var once sync.Once
+	var result error
+	r.stop = func() error {
+		once.Do(func() {
+			cancel()
+			result = <-ended
+		})
+		return result
+	}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("the stop: %v", err)
+		}
+	})
+	return r
+}
+
+// certificate writes a certificate for 127.0.0.1 and its key; number is its serial.
+func certificate(t *testing.T, dir string, number int64) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, _ := counterfoil.SystemClock().Now()
+	form := &x509.Certificate{SerialNumber: big.NewInt(number), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: raw}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+func client(edit func(*tls.Config)) *http.Client {
+	c := &tls.Config{InsecureSkipVerify: true} // the test looks at the certificate itself
+	if edit != nil {
+		edit(c)
+	}
+	return &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: c, DisableKeepAlives: true, ForceAttemptHTTP2: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// signedIn makes an account over the control socket and returns a request of its session.
+func (r *run) signedIn(t *testing.T, path string) *http.Request {
+	t.Helper()
+	const password = "quiet lantern over the harbour 7"
+	if err := operate.Remote(r.data).Post(context.Background(), "/v1/users", operate.NewUser{Name: "alice", Password: password}, nil); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client(nil).PostForm(r.url+"/auth/login", url.Values{"username": {"alice"}, "password": {password}, "next": {"/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	next, err := http.NewRequest(http.MethodGet, r.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range answer.Cookies() {
+		if c.Value != "" {
+			next.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+		}
+	}
+	return next
+}
+
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := certificate(t, dir, 1)
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	redirect := plain.Addr().String()
+	plain.Close()
+	r := start(t, map[string]string{"tls-cert": cert, "tls-key": key, "redirect": redirect})
+	if !strings.HasPrefix(r.url, "https://127.0.0.1:") {
+		t.Fatalf("listening: %s", r.url)
+	}
+	serial := func() int64 {
+		t.Helper()
+		answer, err := client(nil).Get(r.url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 || answer.TLS.Version != tls.VersionTLS13 {
+			t.Errorf("%d, %s, TLS %x", answer.StatusCode, answer.Proto, answer.TLS.Version)
+		}
+		return answer.TLS.PeerCertificates[0].SerialNumber.Int64()
+	}
+	if n := serial(); n != 1 {
+		t.Errorf("certificate %d", n)
+	}
+	if _, err := client(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }).Get(r.url); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+
+	certificate(t, dir, 2)
+	r.reload <- syscall.SIGHUP
+	r.reload <- syscall.SIGHUP // the first has been worked on when this one is taken
+	if n := serial(); n != 2 {
+		t.Errorf("after SIGHUP: certificate %d", n)
+	}
+	if err := os.WriteFile(cert, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.reload <- syscall.SIGHUP
+	r.reload <- syscall.SIGHUP
+	if n := serial(); n != 2 || !strings.Contains(r.log.String(), "the old one stays in force") {
+		t.Errorf("after a bad file: certificate %d\n%s", n, r.log)
+	}
+
+	answer, err := client(nil).Get("http://" + redirect + "/a?b=c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if to := answer.Header.Get("Location"); answer.StatusCode != http.StatusPermanentRedirect || to != r.url+"/a?b=c" {
+		t.Errorf("%d to %q", answer.StatusCode, to)
+	}
+}
+
+// SIGTERM: a request in flight gets its answer, a new one none.
+func TestDrain(t *testing.T) {
+	in, release := make(chan struct{}), make(chan struct{})
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(in)
+		<-release
+		fmt.Fprint(w, "done")
+	}))
+	defer application.Close()
+	r := start(t, map[string]string{"dev": "true", "upstream": application.URL})
+	request := r.signedIn(t, "/slow")
+	type result struct {
+		status int
+		body   string
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() {
+		answer, err := client(nil).Do(request)
+		if err != nil {
+			got <- result{err: err}
+			return
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		got <- result{answer.StatusCode, string(body), err}
+	}()
+	<-in
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	for { // until nobody listens
+		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
+	close(release)
+	if g := <-got; g.err != nil || g.status != http.StatusOK || g.body != "done" {
+		t.Errorf("the request in flight: %+v", g)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("the stop: %v", err)
+	}
+}
+
+// The drain is bounded: a request that never ends does not hold the stop.
+func TestDrainIsBounded(t *testing.T) {
+	in, release := make(chan struct{}), make(chan struct{})
+	application := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(in)
+		<-release
+	}))
+	defer application.Close()
+	defer close(release)
+	r := start(t, map[string]string{"dev": "true", "upstream": application.URL, "drain": "1s"})
+	request := r.signedIn(t, "/never")
+	got := make(chan error, 1)
+	go func() {
+		answer, err := client(nil).Do(request)
+		if err == nil {
+			answer.Body.Close()
+			err = fmt.Errorf("status %d", answer.StatusCode)
+			if answer.StatusCode == http.StatusOK {
+				err = nil
+			}
+		}
+		got <- err
+	}()
+	<-in
+	if err := r.stop(); err != nil {
+		t.Errorf("the stop: %v", err)
+	}
+	if err := <-got; err == nil {
+		t.Error("a request that was cut off got an answer")
+	}
+}
+
+// Behind a proxy the log says how the set-up link is meant; degraded is what was asked for.
+func TestBehindAProxy(t *testing.T) {
+	r := start(t, map[string]string{"trusted-proxy": "127.0.0.1", "ephemeral-key": "true", "store": "memory:"})
+	if !strings.Contains(r.log.String(), "the set-up link names the address behind the proxy") {
+		t.Errorf("log: %s", r.log)
+	}
+	answer, err := client(nil).Get(r.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if err != nil || !strings.Contains(string(body), "ephemeral key") || !strings.Contains(string(body), "store in memory") {
+		t.Errorf("%d %s, %v", answer.StatusCode, body, err)
+	}
+}
+
+// A start that cannot be is refused with its reason and leaves nothing open behind it.
+func TestRefusedStarts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	cert, key := certificate(t, dir, 1)
+	for _, c := range []struct {
+		name, want string
+		flags      map[string]string
+	}{
+		{"port taken", "--listen", map[string]string{"dev": "true", "listen": taken.Addr().String()}},
+		{"redirect taken", "--redirect", map[string]string{"tls-cert": cert, "tls-key": key, "redirect": taken.Addr().String()}},
+		{"no certificate", "--tls-cert", map[string]string{"tls-cert": key, "tls-key": key}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, _ := options(t, c.flags)
+			if err := serve.Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("%v; want %q", err, c.want)
+			}
+			lock, err := operate.TakeLock(o.Config.Data)
+			if err != nil {
+				t.Fatalf("the folder is still owned: %v", err)
+			}
+			lock.Release()
+			if _, err := os.Lstat(o.Config.Path(operate.SocketName)); err == nil {
+				t.Error("the control socket is still there")
+			}
+		})
+	}
+}
+
+// One server a folder; a second waits for a command that is at work, and then says who has it.
+func TestOneServerAFolder(t *testing.T) {
+	o, _ := options(t, map[string]string{"dev": "true"})
+	if err := operate.PrepareFolder(o.Config.Data); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := operate.TakeLock(o.Config.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	clock := counterfoil.SystemClock()
+	_, begin := clock.Now()
+	err = serve.Run(context.Background(), o)
+	_, end := clock.Now()
+	if err == nil || !strings.Contains(err.Error(), "in use by another process") || end-begin > 5*time.Second {
+		t.Errorf("%v after %v", err, end-begin)
+	}
+}
