@@ -84,9 +84,9 @@ func setStore(c *Config, text string) error {
 		}
 	case found && (scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" ||
 		scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
-		return fmt.Errorf("%s: this version does not have that store; use sqlite:PATH or memory:", scheme)
+		return fmt.Errorf("%s: this version does not have that store; use memory: or sqlite:PATH", scheme)
 	default:
-		return errors.New("is no store; use sqlite:PATH or memory:") // the text may hold a password
+		return errors.New("is no store; use memory: or sqlite:PATH") // the text may hold a password
 	}
 	c.Store = text
 	return nil

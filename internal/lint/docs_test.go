@@ -12,6 +12,7 @@ import (
 
 var (
 	named  = regexp.MustCompile("`((?:[\\w./-]+/)?(?:Test|Fuzz)[A-Z]\\w*)`")
+	fenced = regexp.MustCompile("(?ms)^```.*?^```")
 	linked = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 )
 
@@ -33,6 +34,7 @@ func TestDocumentationNamesRealThings(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		raw = fenced.ReplaceAll(raw, nil)
 		for _, m := range named.FindAllSubmatch(raw, -1) {
 			if !slices.Contains(tests, string(m[1])) {
 				t.Errorf("%s names the test %s, which does not exist", path, m[1])
