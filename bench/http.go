@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -37,15 +36,12 @@ func (p plan) throughHTTP() (*throughHTTP, error) {
 		return nil, err
 	}
 	defer stop()
-	cookie, err := newOurs(m, nil).newSession(newWriter(), "user-000001")
-	if err != nil {
-		return nil, err
-	}
+	v := newVisit()
+	cookie := newOurs(m, nil).newSession(v, "user-000001")
 	t := new(throughHTTP)
 	t.empty = &answer{what: "empty handler"}
 	t.headers = &answer{what: "the same headers"}
 	t.check = &answer{what: "GET /auth/check"}
-	var subject, session string
 	check := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, verdict := m.Check(r)
 		if verdict != counterfoil.Valid || !v.SignedIn() {
@@ -57,9 +53,8 @@ func (p plan) throughHTTP() (*throughHTTP, error) {
 		h.Set("X-Auth-Session", v.ID().String())
 		h.Set("Cache-Control", "no-store")
 	})
-	w := newWriter()
-	serve(check, w, newRequest(cookie))
-	subject, session = w.header.Get("X-Auth-Subject"), w.header.Get("X-Auth-Session")
+	v.serve(check, cookie)
+	subject, session := v.w.header.Get("X-Auth-Subject"), v.w.header.Get("X-Auth-Session")
 	headers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Auth-Subject", subject)
@@ -79,7 +74,7 @@ func (p plan) throughHTTP() (*throughHTTP, error) {
 		defer server.Close()
 		go server.Serve(listener)
 		a.addr = listener.Addr().String()
-		a.request = wire(newRequest(cookie))
+		a.request = wire(&v.r)
 		a.rates, a.cpu = map[int][]float64{}, map[int][]float64{}
 	}
 	for round := range p.httpRounds {
@@ -111,18 +106,12 @@ func (a *answer) load(conns int, length time.Duration) error {
 	}
 	child := exec.Command(self, "-load", a.addr, "-conns", strconv.Itoa(conns), "-http-round", length.String())
 	child.Stdin, child.Stderr = bytes.NewReader(a.request), os.Stderr
-	before, err := processorTime()
-	if err != nil {
-		return err
-	}
+	used := processorTime()
 	out, err := child.Output()
 	if err != nil {
 		return fmt.Errorf("the load: %w", err)
 	}
-	after, err := processorTime()
-	if err != nil {
-		return err
-	}
+	used = processorTime() - used
 	fields := strings.Fields(string(out))
 	if len(fields) != 2 {
 		return fmt.Errorf("the load says %q", out)
@@ -136,15 +125,8 @@ func (a *answer) load(conns int, length time.Duration) error {
 		return err
 	}
 	a.rates[conns] = append(a.rates[conns], rate)
-	a.cpu[conns] = append(a.cpu[conns], float64((after-before).Nanoseconds())/1e3/all)
+	a.cpu[conns] = append(a.cpu[conns], float64(used)/1e3/all)
 	return nil
-}
-
-// processorTime is what this process has used.
-func processorTime() (time.Duration, error) {
-	var u syscall.Rusage
-	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 }
 
 func (t *throughHTTP) print(w io.Writer) {

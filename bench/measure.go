@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -19,10 +20,13 @@ type row struct {
 	samples    []cost
 }
 
-// cost is of one operation.
-type cost struct{ ns, bytes, allocs float64 }
+// cost is of one operation. Its ns are processor time of the whole process, the collector's
+// included: what a busy server pays, whoever else uses the machine. wall is the clock's.
+type cost struct{ ns, wall, bytes, allocs float64 }
 
-func (c cost) minus(o cost) cost { return cost{c.ns - o.ns, c.bytes - o.bytes, c.allocs - o.allocs} }
+func (c cost) minus(o cost) cost {
+	return cost{c.ns - o.ns, c.wall - o.wall, c.bytes - o.bytes, c.allocs - o.allocs}
+}
 
 // measure runs the rows in interleaved rounds, so that what drifts on the machine touches all alike;
 // each round begins with another row.
@@ -52,13 +56,13 @@ func (r *row) warm(clock counterfoil.Clock, length time.Duration) error {
 		_, err := r.run(clock)
 		return err
 	}
-	for r.n = 2048; ; r.n *= 2 {
+	for r.n = cycled; ; r.n *= 2 {
 		c, err := r.run(clock)
 		if err != nil {
 			return err
 		}
 		if took := c.ns * float64(r.n); took >= float64(length)/4 {
-			r.n = max(1, int(float64(length)/c.ns))
+			r.n = max(cycled, int(float64(length)/c.ns))
 			return nil
 		}
 	}
@@ -73,23 +77,34 @@ func (r *row) run(clock counterfoil.Clock) (cost, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, start := clock.Now()
+	used := processorTime()
 	for i := range r.n {
 		r.op(i)
 	}
+	used = processorTime() - used
 	_, end := clock.Now()
 	runtime.ReadMemStats(&after)
 	n := float64(r.n)
 	return cost{
-		ns:     float64(end-start) / n,
+		ns:     float64(used) / n,
+		wall:   float64(end-start) / n,
 		bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
 		allocs: float64(after.Mallocs-before.Mallocs) / n,
 	}, nil
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // least is what the operation costs when nothing disturbs it, without the harness.
 func (r *row) least() cost {
 	c := cost{
 		ns:     slices.Min(column(r.samples, func(c cost) float64 { return c.ns })),
+		wall:   slices.Min(column(r.samples, func(c cost) float64 { return c.wall })),
 		bytes:  slices.Min(column(r.samples, func(c cost) float64 { return c.bytes })),
 		allocs: slices.Min(column(r.samples, func(c cost) float64 { return c.allocs })),
 	}

@@ -26,11 +26,11 @@ func atLeast(text string, got, limit float64) goal {
 }
 
 func (t *table) print(w io.Writer) {
-	fmt.Fprintf(w, "%-20s %-12s %9s %9s %7s %7s %8s %8s\n", "", "", "ns least", "median", "B", "allocs", "x floor", "scs ÷ it")
+	fmt.Fprintf(w, "%-20s %-12s %9s %9s %9s %7s %7s %8s %8s\n", "", "", "ns least", "median", "wall", "B", "allocs", "x floor", "scs ÷ it")
 	floor := t.floor.least().ns
 	for _, r := range t.rows {
 		c := r.least()
-		fmt.Fprintf(w, "%-20s %-12s %9.0f %9.0f %7.0f %7.1f %8.2f", r.what, r.side, c.ns, r.middle(), c.bytes, c.allocs, c.ns/floor)
+		fmt.Fprintf(w, "%-20s %-12s %9.0f %9.0f %9.0f %7.0f %7.1f %8.2f", r.what, r.side, c.ns, r.middle(), c.wall, c.bytes, c.allocs, c.ns/floor)
 		if peer := t.find(r.what, "scs"); peer != nil {
 			fmt.Fprintf(w, " %8.1f", peer.least().ns/c.ns)
 		}

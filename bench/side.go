@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -39,37 +37,57 @@ const (
 	peer   = "192.0.2.7"
 )
 
-// newRequest is a browser's request; line is the Set-Cookie of the answer that signed it in, "": none.
-func newRequest(line string) *http.Request {
+// visit is a browser's request that is made over and over: as from net/http, all of it is near at
+// hand for the processor, but for the cookies, which are other ones each time.
+type visit struct {
+	r      http.Request
+	cookie []string // the one value of the header Cookie
+	w      writer
+}
+
+func newVisit() *visit {
+	v := &visit{cookie: []string{withCookie("")}, w: writer{http.Header{}}}
+	v.r = http.Request{
+		Method: "GET", URL: &url.URL{Path: "/"}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Host: "app.example", RemoteAddr: peer + ":50000",
+		Header: http.Header{
+			"Cookie":     v.cookie,
+			"Accept":     {"text/html,application/xhtml+xml"},
+			"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"},
+		},
+	}
+	return v
+}
+
+// withCookie is the Cookie header of a browser that got line as its last Set-Cookie; "": none.
+func withCookie(line string) string {
 	cookie := "theme=dark; lang=en-GB"
 	if line != "" {
 		pair, _, _ := strings.Cut(line, ";")
 		cookie += "; " + pair
 	}
-	r := &http.Request{
-		Method: "GET", URL: &url.URL{Path: "/"}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Host: "app.example", RemoteAddr: peer + ":50000",
-		Header: http.Header{
-			"Cookie":     {cookie},
-			"Accept":     {"text/html,application/xhtml+xml"},
-			"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"},
-		},
-	}
-	return r.WithContext(context.Background())
+	return cookie
 }
 
 // serve does what net/http does around a handler, and no more: a request of its own for each call.
-func serve(h http.Handler, w *writer, r *http.Request) {
-	own := new(http.Request)
-	*own = *r
-	clear(w.header)
-	h.ServeHTTP(w, own)
+func (v *visit) serve(h http.Handler, cookie string) {
+	v.cookie[0] = cookie
+	r := new(http.Request)
+	*r = v.r
+	clear(v.w.header)
+	h.ServeHTTP(&v.w, r)
+}
+
+// setCookie is the last Set-Cookie of the answer, "": none.
+func (v *visit) setCookie() string {
+	if lines := v.w.header["Set-Cookie"]; len(lines) > 0 {
+		return lines[len(lines)-1]
+	}
+	return ""
 }
 
 // writer drops what it gets. It offers what the writer of HTTP/1 offers.
 type writer struct{ header http.Header }
-
-func newWriter() *writer { return &writer{http.Header{}} }
 
 func (w *writer) Header() http.Header               { return w.header }
 func (w *writer) WriteHeader(int)                   {}
@@ -83,17 +101,13 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
 
-// newSession signs a subject in and returns the Set-Cookie of the answer.
-func (s *side) newSession(w *writer, subject string) (string, error) {
-	r := newRequest("")
-	r.Header.Set("Subject", subject)
-	serve(s.signIn, w, r)
-	return s.line(w)
-}
-
-func (s *side) line(w *writer) (string, error) {
-	if lines := w.header["Set-Cookie"]; len(lines) > 0 {
-		return lines[len(lines)-1], nil
+// newSession signs a subject in and returns the browser's Cookie header.
+func (s *side) newSession(v *visit, subject string) string {
+	v.r.Header["Subject"] = []string{subject}
+	v.serve(s.signIn, withCookie(""))
+	line := v.setCookie()
+	if line == "" {
+		panic(s.name + ": a sign-in sets no cookie")
 	}
-	return "", fmt.Errorf("%s: an answer sets no cookie", s.name)
+	return withCookie(line)
 }

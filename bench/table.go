@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/counterfoil/counterfoil"
 )
@@ -29,9 +30,8 @@ func (p plan) table() (*table, error) {
 	sides := []*side{newOurs(m, stop), newSCS(), newGorilla()}
 	t := new(table)
 	harness := &row{what: "harness", side: "-"}
-	empty, w := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), newWriter()
-	visitor := newRequest("")
-	harness.op = func(int) { serve(empty, w, visitor) }
+	empty, v, nobody := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), newVisit(), withCookie("")
+	harness.op = func(int) { v.serve(empty, nobody) }
 	t.floor = floor(p.sessions)
 	t.rows = []*row{harness, t.floor}
 	for _, s := range sides {
@@ -49,37 +49,33 @@ func (p plan) table() (*table, error) {
 	return t, measure(t.rows, p.rounds, p.round)
 }
 
-// users are the requests of those sessions of a side that the rows go round.
-type users struct{ plain, text, prefs, writing []*http.Request }
+// users are the Cookie headers of those sessions of a side that the rows go round.
+type users struct{ plain, text, prefs, writing []string }
 
 // populate signs n subjects in and gives some of them values.
 func populate(s *side, n int) (u users, err error) {
-	w := newWriter()
-	sets := []*[]*http.Request{&u.plain, &u.text, &u.prefs, &u.writing}
+	v := newVisit()
+	sets := []*[]string{&u.plain, &u.text, &u.prefs, &u.writing}
 	every := max(1, n/(len(sets)*cycled))
 	for i := range n {
-		line, err := s.newSession(w, fmt.Sprintf("user-%06d", i))
-		if err != nil {
-			return u, err
-		}
+		cookie := s.newSession(v, fmt.Sprintf("user-%06d", i))
 		set := sets[i/every%len(sets)]
 		if i%every != 0 || len(*set) == cycled {
 			continue
 		}
-		r := newRequest(line)
 		switch set {
 		case &u.text, &u.writing:
-			r.Header["Text"] = []string{"first"}
-			serve(s.writeText, w, r)
+			v.r.Header["Text"] = []string{"first"}
+			v.serve(s.writeText, cookie)
 		case &u.prefs:
-			serve(s.setPrefs, w, r)
+			v.serve(s.setPrefs, cookie)
+		default:
+			v.serve(s.identity, cookie)
 		}
-		if line, err := s.line(w); err == nil { // the values stand in the cookie, or it is merely sent again
-			text := r.Header["Text"]
-			r = newRequest(line)
-			r.Header["Text"] = text
+		if line := v.setCookie(); line != "" { // the values stand in it, or it is merely sent again
+			cookie = withCookie(line)
 		}
-		*set = append(*set, r)
+		*set = append(*set, cookie)
 	}
 	for _, set := range sets {
 		if len(*set) < cycled {
@@ -90,35 +86,30 @@ func populate(s *side, n int) (u users, err error) {
 }
 
 func rowsOf(s *side, u users, harness *row) []*row {
-	w := newWriter()
-	round := func(what string, h http.Handler, rs []*http.Request, want func(string) bool) *row {
+	v := newVisit()
+	round := func(what string, h http.Handler, cookies []string, want func(string) bool) *row {
 		return &row{
 			what: what, side: s.name, over: harness,
 			prepare: func() error {
 				*s.seen = ""
-				if serve(h, w, rs[0]); !want(*s.seen) {
+				if v.serve(h, cookies[0]); !want(*s.seen) {
 					return fmt.Errorf("%s: %s: read %q", s.name, what, *s.seen)
 				}
 				return nil
 			},
-			op: func(i int) { serve(h, w, rs[i%cycled]) },
+			op: func(i int) { v.serve(h, cookies[i%cycled]) },
 		}
 	}
-	nobody := make([]*http.Request, cycled)
-	for i := range nobody {
-		nobody[i] = newRequest("")
-	}
+	nobody := slices.Repeat([]string{withCookie("")}, cycled)
 	none := func(got string) bool { return got == "" }
 	some := func(got string) bool { return got != "" }
-	write := round("write a string", s.writeText, u.writing, none)
-	turn := 0
+	write := &row{what: "write a string", side: s.name, over: harness}
+	words, turn := [][]string{{"second"}, {"first"}}, 0
 	write.op = func(int) {
-		r := u.writing[turn%cycled]
-		r.Header["Text"][0] = [...]string{"second", "first"}[turn/cycled%2] // always another one than is stored
+		v.r.Header["Text"] = words[turn/cycled%2] // always another one than is stored
+		v.serve(s.writeText, u.writing[turn%cycled])
 		turn++
-		serve(s.writeText, w, r)
 	}
-	write.prepare = nil
 	return append([]*row{
 		round("no cookie", s.identity, nobody, none),
 		round("identity", s.identity, u.plain, some),
@@ -128,39 +119,56 @@ func rowsOf(s *side, u users, harness *row) []*row {
 	}, comeAndGo(s, harness)...)
 }
 
-// comeAndGo are the sign-ins of a round, and the sign-outs of the sessions that the same round began,
-// so that the number of sessions stays.
+// comeAndGo are the rows that begin and end sessions. What one of them does the other undoes,
+// unmeasured, so that the number of sessions stays.
 func comeAndGo(s *side, harness *row) []*row {
-	w := newWriter()
-	in, out := make([]*http.Request, perRound), make([]*http.Request, perRound)
-	answers := make([][]string, perRound)
-	for i := range in {
-		in[i] = newRequest("")
-		in[i].Header.Set("Subject", fmt.Sprintf("guest-%06d", i))
+	v := newVisit()
+	subjects, answers, cookies := make([][]string, perRound), make([][]string, perRound), []string{}
+	for i := range subjects {
+		subjects[i] = []string{fmt.Sprintf("guest-%06d", i)}
 	}
-	leave := func() error {
-		for i, lines := range answers {
-			if len(lines) == 0 {
-				return fmt.Errorf("%s: a sign-in sets no cookie", s.name)
+	nobody := withCookie("")
+	in := func(i int) {
+		v.r.Header["Subject"] = subjects[i]
+		v.serve(s.signIn, nobody)
+		answers[i] = v.w.header["Set-Cookie"]
+	}
+	out := func(i int) { v.serve(s.signOut, cookies[i]) }
+	carry := func() {
+		cookies = cookies[:0]
+		for _, lines := range answers {
+			if lines != nil {
+				cookies = append(cookies, withCookie(lines[len(lines)-1]))
 			}
-			out[i] = newRequest(lines[len(lines)-1])
+		}
+		clear(answers)
+	}
+	signIn := &row{what: rowSignIn, side: s.name, over: harness, n: perRound, op: in}
+	signIn.prepare = func() error {
+		carry()
+		for i := range cookies {
+			out(i)
 		}
 		return nil
 	}
-	signIn := &row{what: rowSignIn, side: s.name, over: harness, n: perRound}
-	signIn.op = func(i int) {
-		serve(s.signIn, w, in[i])
-		answers[i] = w.header["Set-Cookie"]
+	signOut := &row{what: "sign out", side: s.name, over: harness, n: perRound, op: out}
+	signOut.prepare = func() error {
+		must(signIn.prepare())
+		for i := range perRound {
+			in(i)
+		}
+		carry()
+		return nil
 	}
-	signOut := &row{what: "sign out", side: s.name, over: harness, n: perRound, prepare: leave}
-	signOut.op = func(i int) { serve(s.signOut, w, out[i]) }
 	return []*row{signIn, signOut}
 }
 
 // checkRow is Manager.Check by itself, without a handler.
-func checkRow(m *counterfoil.Manager, rs []*http.Request) *row {
+func checkRow(m *counterfoil.Manager, cookies []string) *row {
+	v := newVisit()
 	return &row{what: "Check alone", side: "counterfoil", op: func(i int) {
-		if _, v := m.Check(rs[i%cycled]); v != counterfoil.Valid {
+		v.cookie[0] = cookies[i%cycled]
+		if _, verdict := m.Check(&v.r); verdict != counterfoil.Valid {
 			panic("a session is not valid any more")
 		}
 	}}
