@@ -40,6 +40,12 @@ func classify(err error) error {
 	return err
 }
 
+// fromSQLite reports whether err is SQLite's own.
+func fromSQLite(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e)
+}
+
 // flushFailed reports whether err says that data may not have reached the disk.
 func flushFailed(err error) bool {
 	var e *sqlite.Error

@@ -1,9 +1,6 @@
 package sqlite
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // maxBatch bounds a transaction, and with it how long the first in it waits for the last.
 const maxBatch = 256
@@ -38,11 +35,8 @@ func (w *writerLoop) run() {
 		case r := <-w.requests:
 			batch = w.collect(append(batch[:0], r))
 		}
-		err := w.commit(batch)
+		_ = w.commit(batch) // each request has it
 		for i, r := range batch {
-			if r.err == nil {
-				r.err = err
-			}
 			r.answer <- r.err
 			batch[i] = nil
 		}
@@ -63,16 +57,21 @@ func (w *writerLoop) collect(batch []*request) []*request {
 	return batch
 }
 
-// commit runs the batch in one transaction. Its error is that of all requests without one of their
-// own.
+// commit runs the batch in one transaction. If that fails its error is that of every request: what
+// one of them said by itself, it said of a state that never came to be.
 func (w *writerLoop) commit(batch []*request) error {
-	if w.broken != nil {
-		return w.broken
+	err := w.broken
+	if err == nil {
+		err = w.transaction(batch)
 	}
-	err := w.transaction(batch)
-	if flushFailed(err) {
+	if flushFailed(err) && w.broken == nil {
 		w.broken = fmt.Errorf("%w (%w)", ErrBroken, err)
-		return w.broken
+		err = w.broken
+	}
+	if err != nil {
+		for _, r := range batch {
+			r.err = err
+		}
 	}
 	return err
 }
@@ -86,12 +85,8 @@ func (w *writerLoop) transaction(batch []*request) error {
 	}
 	good := 0
 	for _, r := range batch {
-		err := w.savepoint(r)
-		if err != nil { // the transaction is gone, and with it what the others did
+		if err := w.savepoint(r); err != nil { // the transaction is gone, and with it what the others did
 			_, _ = w.db.exec("ROLLBACK")
-			for _, r := range batch {
-				r.err = err
-			}
 			return err
 		}
 		if r.err == nil {
@@ -119,7 +114,10 @@ func (w *writerLoop) savepoint(r *request) error {
 	r.err = r.do(w.db)
 	if r.err != nil {
 		if _, err := w.db.exec("ROLLBACK TO request"); err != nil {
-			return errors.Join(r.err, err)
+			if fromSQLite(r.err) {
+				return r.err // which is why
+			}
+			return err // a refusal is no answer to the others
 		}
 	}
 	_, err := w.db.exec("RELEASE request")

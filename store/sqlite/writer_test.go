@@ -69,6 +69,41 @@ func TestBatchLost(t *testing.T) {
 	}
 }
 
+// What a request saw of a transaction that never came to be is no answer: a session that another in
+// the batch ended is still there, so that nobody may be told that it has ended.
+func TestBatchLostWithItsRefusals(t *testing.T) { // G9
+	w := newWriter(t)
+	if err := errors.Join(w.db.script("PRAGMA foreign_keys = ON"), w.db.script(
+		"CREATE TABLE late (i INTEGER REFERENCES n (i) DEFERRABLE INITIALLY DEFERRED)"),
+		w.commit([]*request{insert(1)})); err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("gone")
+	end := &request{do: func(db *conn) error {
+		_, err := db.exec("DELETE FROM n WHERE i = 1")
+		return err
+	}}
+	look := &request{do: func(db *conn) error {
+		if number(t, db, "SELECT count(*) FROM n") == 0 {
+			return gone
+		}
+		return nil
+	}}
+	fails := &request{do: func(db *conn) error { // the commit, as on a bad disk
+		_, err := db.exec("INSERT INTO late VALUES (7)")
+		return err
+	}}
+	if err := w.commit([]*request{end, look, fails}); err == nil {
+		t.Fatal("it was committed")
+	}
+	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 1 {
+		t.Fatalf("%d rows; the end stayed", n)
+	}
+	if look.err == nil || errors.Is(look.err, gone) {
+		t.Errorf("it was told %v, though nothing was ended", look.err)
+	}
+}
+
 // After the disk failed to flush nothing is written any more.
 func TestBroken(t *testing.T) {
 	w := newWriter(t)
