@@ -173,6 +173,10 @@ func (s *Session) merge(ctx context.Context, change func(valueSet) (valueSet, er
 
 func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSet) (valueSet, error)) (again bool, err error) {
 	m := s.m
+	if m.denied.has(s.view.e.id) { // asked after fill began: an end that comes now voids it
+		s.ended = ErrEnded
+		return false, ErrEnded
+	}
 	rec, err := m.store.Load(ctx, s.view.e.id)
 	if err != nil {
 		return false, s.lost(err)

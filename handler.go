@@ -151,7 +151,7 @@ func (m *Manager) presentEntry(ctx context.Context, id ID, now instant) *entry {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	rec, err := m.store.Load(ctx, id)
-	if err != nil {
+	if err != nil || m.denied.has(id) {
 		return nil
 	}
 	i, err := m.openIdentity(rec)

@@ -101,7 +101,7 @@ func (s *Session) crossing(ctx context.Context, id *Identity) (valueSet, error) 
 		return nil, nil
 	}
 	old, err := s.read(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrEnded) { // one that ended meanwhile, as by the same form sent twice, has nothing to give
 		return nil, err
 	}
 	old = old.with(s.edits)
@@ -204,7 +204,7 @@ func (s *Session) resume(ctx context.Context, subject, nonce string, now instant
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	i, err := m.openIdentity(rec)
-	if err != nil || i.subject != subject || now.ms() > i.created+m.policy.Grace.Milliseconds() {
+	if err != nil || m.denied.has(id) || i.subject != subject || now.ms() > i.created+m.policy.Grace.Milliseconds() {
 		return false, errors.New("counterfoil: this sign-in form was used before; load it anew")
 	}
 	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &sel, &i.seed)
