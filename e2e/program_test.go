@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -221,11 +223,13 @@ func (s *server) stop() {
 	}
 }
 
-// client follows nothing, keeps no cookie and no connection, and takes self-made certificates.
+// client follows nothing, keeps no cookie and no connection, takes self-made certificates, and comes
+// from some address of this machine, so that the limits of one address do not stop a test.
 func client() *http.Client {
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+rand.IntN(250)), byte(rand.IntN(250)), 1)}}
 	return &http.Client{
 		Timeout:       patience,
-		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		Transport:     &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
