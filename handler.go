@@ -167,7 +167,7 @@ func (s *Session) writeJar(h http.Header) {
 	if s.jar.clearSession {
 		c.clear(h, c.session)
 	}
-	if s.jar.clearVisit && (s.jar.clearSession || hasCookie(s.req.Header, c.visit)) {
+	if s.jar.clearVisit && hasCookie(s.req.Header, c.visit) {
 		c.clear(h, c.visit)
 	}
 	if e := s.view.e; s.jar.send && e != nil {

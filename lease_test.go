@@ -1,0 +1,231 @@
+package counterfoil_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/sessiontest"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// polled is a store whose polls can be made to say something else.
+type polled struct {
+	counterfoil.Store
+	poll func(counterfoil.Page, error) (counterfoil.Page, error)
+	node []string
+}
+
+func (s *polled) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	s.node = append(s.node, p.Node)
+	page, err := s.Store.Poll(ctx, p)
+	return s.poll(page, err)
+}
+
+// What a node has cached is not trusted once the log is not the log it knew.
+func TestLogIsNotWhatItWas(t *testing.T) { // R9, R16, R17
+	say := map[string]func(counterfoil.Page, error) (counterfoil.Page, error){
+		"another incarnation": func(p counterfoil.Page, err error) (counterfoil.Page, error) { p.Incarnation += "!"; return p, err },
+		"a shorter log": func(p counterfoil.Page, err error) (counterfoil.Page, error) {
+			p.Head, p.Entries = 0, nil
+			return p, err
+		},
+		"a gap": func(p counterfoil.Page, _ error) (counterfoil.Page, error) { return p, counterfoil.ErrGap },
+	}
+	fenced := false
+	say["fenced"] = func(p counterfoil.Page, err error) (counterfoil.Page, error) {
+		if fenced = !fenced; fenced {
+			return counterfoil.Page{}, counterfoil.ErrFenced
+		}
+		return p, err
+	}
+	for name, other := range say {
+		t.Run(name, func(t *testing.T) {
+			now := func(p counterfoil.Page, err error) (counterfoil.Page, error) { return p, err }
+			store := &polled{poll: func(p counterfoil.Page, err error) (counterfoil.Page, error) { return now(p, err) }}
+			loads := 0
+			var told []counterfoil.EventKind
+			m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+				store.Store = sessiontest.Flaky(c.Store, func(method string) error {
+					if method == "Load" {
+						loads++
+					}
+					return nil
+				})
+				c.Store = store
+				c.Observe = func(e counterfoil.Event) { told = append(told, e.Kind) }
+			})
+			r, _ := signIn(t, m, "alice")
+			check := func() int {
+				before := loads
+				if _, v := m.Check(r); v != counterfoil.Valid {
+					t.Fatalf("check: %v", v)
+				}
+				return loads - before
+			}
+			if n := check(); n != 0 {
+				t.Errorf("warm: %d loads", n)
+			}
+			clock.Advance(2 * time.Second)
+			now = other
+			clock.Advance(2 * time.Second)
+			now = func(p counterfoil.Page, err error) (counterfoil.Page, error) { return p, err }
+			if n := check(); n != 1 {
+				t.Errorf("after it: %d loads, want 1", n)
+			}
+			if !slices.Contains(told, counterfoil.EventLog) {
+				t.Errorf("nobody was told: %v", told)
+			}
+			if name == "fenced" && store.node[len(store.node)-1] == store.node[0] {
+				t.Error("a fenced node joins under its old name")
+			}
+		})
+	}
+}
+
+// A lease that ran out is renewed by the request that needs it, or the answer is "unknown".
+func TestStaleLease(t *testing.T) { // G9, R17, R21, PD8
+	fault := error(nil)
+	store := &polled{poll: func(p counterfoil.Page, err error) (counterfoil.Page, error) { return p, errors.Join(err, fault) }}
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { store.Store, c.Store = c.Store, store })
+	r, _ := signIn(t, m, "alice")
+	verdict := func() counterfoil.Verdict {
+		_, v := m.Check(r)
+		return v
+	}
+	fault = errors.New("cut off")
+	clock.Advance(4 * time.Second)
+	if v := verdict(); v != counterfoil.Valid {
+		t.Errorf("4 s after the last poll: %v", v)
+	}
+	clock.Advance(time.Second)
+	if v := verdict(); v != counterfoil.Unknown {
+		t.Errorf("over the lease: %v", v)
+	}
+	if h := m.Health(); h.LeaseFresh || h.LeaseAge < 4*time.Second {
+		t.Errorf("health: %+v", h)
+	}
+	w := httptest.NewRecorder()
+	me(m).ServeHTTP(w, r)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || len(w.Header()["Set-Cookie"]) > 0 {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	fault = nil
+	if v := verdict(); v != counterfoil.Valid {
+		t.Errorf("the store is back: %v", v)
+	}
+	for _, step := range []time.Duration{time.Second, -time.Second} { // the two clocks disagree
+		clock.Step(step)
+		fault = errors.New("cut off")
+		if v := verdict(); v != counterfoil.Unknown {
+			t.Errorf("the wall clock stepped by %v: %v", step, v)
+		}
+		fault = nil
+		if v := verdict(); v != counterfoil.Valid {
+			t.Errorf("after a poll: %v", v)
+		}
+	}
+}
+
+// The near cache keeps to its bytes and loses nobody by it.
+func TestCacheIsBounded(t *testing.T) {
+	m, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.CacheBytes = 256 << 10 })
+	rs := signedIn(t, m, 2000)
+	for _, r := range rs {
+		if v, verdict := m.Check(r); verdict != counterfoil.Valid || !v.SignedIn() {
+			t.Fatal(verdict)
+		}
+	}
+	if n := m.Health().Cached; n < 100 || n > 700 {
+		t.Errorf("%d sessions in 256 KiB", n)
+	}
+	if _, err := m.Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.Health().Cached; n != 0 {
+		t.Errorf("%d are cached after the end of all", n)
+	}
+}
+
+// Where other nodes share the store, Wait lasts until none can trust what it has cached.
+func TestWaitOutlastsTheLease(t *testing.T) { // R17
+	store := memory.New(memory.Options{Shared: true})
+	defer store.Close()
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Store = store })
+	signIn(t, m, "alice")
+	rv, err := m.Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- rv.Wait(t.Context()) }()
+	select {
+	case err := <-over:
+		t.Fatalf("Wait returned at once: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	clock.Advance(5 * time.Second)
+	select {
+	case err := <-over:
+		t.Fatalf("Wait returned after L by the store's time, which another clock may not have counted: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	clock.Advance(50 * time.Millisecond)
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	if err := rv.Wait(t.Context()); err != nil {
+		t.Errorf("long after: %v", err)
+	}
+	rv, err = m.Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := rv.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cut off: %v", err)
+	}
+}
+
+// A sign-out whose outcome is not known denies the session here at once and is tried again.
+func TestSignOutUnknown(t *testing.T) { // G2, G9
+	fault := error(nil)
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
+			if method == "Revoke" {
+				return fault
+			}
+			return nil
+		})
+	})
+	r, _ := signIn(t, m, "alice")
+	fault = errors.New("no answer")
+	a := during(t, m, r, func(s *counterfoil.Session) {
+		if err := s.SignOut(); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("sign out: %v", err)
+		}
+	})
+	if c := a.Cookies(); len(c) != 1 || c[0].MaxAge >= 0 {
+		t.Errorf("the user's own cookie is cleared even so: %v", c)
+	}
+	if _, v := m.Check(r); v != counterfoil.Invalid {
+		t.Errorf("this node says %v", v)
+	}
+	fault = nil
+	clock.Advance(3 * time.Second)
+	n := 0
+	for range m.List(t.Context(), "alice") {
+		n++
+	}
+	if n != 0 {
+		t.Errorf("%d sessions in the store after the retry", n)
+	}
+	if _, v := m.Check(r); v != counterfoil.Invalid {
+		t.Errorf("afterwards: %v", v)
+	}
+}
