@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -217,6 +218,22 @@ func TestFractionOfADay(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), "goroutine") || strings.Contains(s.log.String(), "panic") {
 		t.Errorf("a stack in the log: %s", s.log)
+	}
+}
+
+// C10, C12: lifetimes in days reach the cookie in whole seconds.
+func TestLifetimeInDays(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	for days, seconds := range map[string]int{"7d": 604800, "1d": 86400, "0.5d": 43200, "30d": 2592000} {
+		s := serve(t, dir, "--absolute", days, "--persistent")
+		_, line := s.signIn("alice", passphrase)
+		age := regexp.MustCompile(`; Max-Age=(\d+)`).FindStringSubmatch(line)
+		if age == nil || age[1] != strconv.Itoa(seconds) && age[1] != strconv.Itoa(seconds-1) { // a slow machine takes a second
+			t.Errorf("%s: %s; want Max-Age=%d", days, line, seconds)
+		}
+		s.stop()
 	}
 }
 

@@ -211,6 +211,20 @@ func TestTLS(t *testing.T) {
 		t.Error("TLS 1.1 is spoken")
 	}
 
+	// C15: nothing configured but the certificate; keys are made, sign-in works, the cookie is safe.
+	request := r.signedIn(t, "/auth/check")
+	if cookie := request.Header.Get("Cookie"); !strings.HasPrefix(cookie, "__Host-") {
+		t.Errorf("cookie %q", cookie)
+	}
+	answer, err := client(nil).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("signed in over TLS: %d", answer.StatusCode)
+	}
+
 	certificate(t, dir, 2)
 	r.reload <- syscall.SIGHUP
 	r.reload <- syscall.SIGHUP // the first has been worked on when this one is taken
@@ -226,7 +240,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("after a bad file: certificate %d\n%s", n, r.log)
 	}
 
-	answer, err := client(nil).Get("http://" + redirect + "/a?b=c")
+	answer, err = client(nil).Get("http://" + redirect + "/a?b=c")
 	if err != nil {
 		t.Fatal(err)
 	}
