@@ -318,6 +318,16 @@ func TestG5NoLostUpdate(t *testing.T) { // P19, P20
 	})
 }
 
+// reads is a handler that reads a value.
+func reads(n *node, text *string) http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var err error
+		if *text, err = note.Get(n.m.FromContext(r.Context())); err != nil {
+			*text = err.Error()
+		}
+	})
+}
+
 // Two requests that set different keys both win, in whichever order they end.
 func TestG5DifferentKeysBothWin(t *testing.T) { // P19
 	for _, at := range []string{"Load", "Load/answer", "Update", "Update/answer"} {
@@ -333,11 +343,7 @@ func TestG5DifferentKeysBothWin(t *testing.T) { // P19
 					t.Fatal(x.w.Code)
 				}
 				var text string
-				c.nodes[1].begin("GET", "/", cookie, func(x *exchange) {
-					x.h = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-						text, _ = note.Get(c.nodes[1].m.FromContext(r.Context()))
-					})
-				})
+				c.nodes[1].begin("GET", "/", cookie, func(x *exchange) { x.h = reads(c.nodes[1], &text) })
 				if got := c.nodes[1].get("/count", token).body(); got != "I" || text != "hello" {
 					t.Errorf("count %q, note %q", got, text)
 				}
