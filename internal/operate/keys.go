@@ -103,11 +103,6 @@ func (o *Operations) revokeKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, noKey(r.PathValue("id"))
 	}
-	if o.Keys.Primary() == id {
-		if _, err := o.Keys.Rotate(o.now()); err != nil {
-			return nil, keyFault(err)
-		}
-	}
 	before, err := o.endUsing(r.Context(), id)
 	if err != nil {
 		return nil, err

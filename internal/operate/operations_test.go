@@ -262,6 +262,23 @@ func TestKeysRetireByCount(t *testing.T) {
 	}
 }
 
+// A key that nothing needs stays for an hour after the next one came: a sign-in may be under way.
+func TestKeysDoNotRetireAtOnce(t *testing.T) {
+	b, ctx := set(t), context.Background()
+	if err := b.Post(ctx, "/v1/keys/rotate", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		wait time.Duration
+		gone int
+	}{{0, 0}, {59 * time.Minute, 0}, {2 * time.Minute, 1}, {time.Hour, 0}} {
+		b.clock.Advance(c.wait)
+		if gone, err := b.operations.RetireKeys(ctx); err != nil || len(gone) != c.gone {
+			t.Errorf("%v later: %v retired, %v; want %d", c.wait, gone, err, c.gone)
+		}
+	}
+}
+
 func now(b *bench) time.Time {
 	wall, _ := b.clock.Now()
 	return wall
