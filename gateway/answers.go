@@ -25,7 +25,10 @@ type fault struct {
 
 // message is the fault for programs and logs.
 func (f *fault) message() string {
-	return strings.Join(append([]string{f.title + "."}, f.text...), " ")
+	if len(f.text) == 0 {
+		return f.title
+	}
+	return f.title + ". " + strings.Join(f.text, " ")
 }
 
 // retryAfter is how long visitors are asked to wait where nothing better is known.
