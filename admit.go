@@ -25,7 +25,6 @@ type admission struct {
 	ambiguous bool
 	flooded   bool
 	present   bool // some token of ours was presented, good or not
-	ip        string
 }
 
 // admit judges the cookies of r. It is the only way in: Handler, Check and Require all come here.
