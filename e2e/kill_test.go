@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -135,21 +134,7 @@ func (l *ledger) load(s *server) {
 }
 
 func (s *server) json(ctx context.Context, method, path, cookie, body string) (*http.Response, string, error) {
-	r, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
-	if err != nil {
-		return nil, "", err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if cookie != "" {
-		r.Header.Set("Cookie", cookie)
-	}
-	answer, err := client().Do(r)
-	if err != nil {
-		return nil, "", err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return answer, string(text), err
+	return s.request(ctx, method, path, cookie, body, http.Header{"Content-Type": {"application/json"}})
 }
 
 // check compares what the client was told with what is true.

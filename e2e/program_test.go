@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -234,19 +235,13 @@ func client() *http.Client {
 	}
 }
 
-// send sends one request with a Cookie header as it is. A form makes it a POST.
-func (s *server) send(ctx context.Context, path, cookie string, form url.Values) (*http.Response, string, error) {
-	method, body := http.MethodGet, io.Reader(nil)
-	if form != nil {
-		method, body = http.MethodPost, strings.NewReader(form.Encode())
-	}
-	r, err := http.NewRequestWithContext(ctx, method, s.url+path, body)
+// request sends one request with a Cookie header as it is, and reads the answer.
+func (s *server) request(ctx context.Context, method, path, cookie, body string, header http.Header) (*http.Response, string, error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		return nil, "", err
 	}
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
+	maps.Copy(r.Header, header)
 	if cookie != "" {
 		r.Header.Set("Cookie", cookie)
 	}
@@ -257,6 +252,14 @@ func (s *server) send(ctx context.Context, path, cookie string, form url.Values)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	return answer, string(text), err
+}
+
+// send gets a path, or posts a form there.
+func (s *server) send(ctx context.Context, path, cookie string, form url.Values) (*http.Response, string, error) {
+	if form == nil {
+		return s.request(ctx, http.MethodGet, path, cookie, "", nil)
+	}
+	return s.request(ctx, http.MethodPost, path, cookie, form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
 }
 
 // do is send for requests that must be answered.
