@@ -61,7 +61,7 @@ func (s *Session) read(ctx context.Context) (valueSet, error) {
 	}
 	s.values = v
 	if s.m.keepValues && rec.Revision == s.view.e.revision {
-		s.view.e.values.Store(&v)
+		s.m.cache.remember(s.view.e, &v)
 	}
 	return v, nil
 }
@@ -209,7 +209,7 @@ func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSe
 	if m.keepValues {
 		e.values.Store(&values)
 	}
-	m.cache.put(fill, e)
+	m.keep(fill, e)
 	s.view, s.values = View{e}, values
 	return false, nil
 }

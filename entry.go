@@ -33,7 +33,9 @@ type entry struct {
 	seen    atomic.Int64
 	idleEnd atomic.Int64
 	touched atomic.Int64 // when a touch was last scheduled
-	values  atomic.Pointer[valueSet]
+	values  atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
+
+	cost int64 // bytes that the cache counts for it; under the shard's lock
 }
 
 type provedVerifier struct {
@@ -115,6 +117,13 @@ func (e *entry) clear() *Record {
 // them: what was born later stands. Seq 0: the position is not known.
 func (e *entry) endedBy(log *Entry) bool {
 	return (log.Seq == 0 || log.Seq > e.born) && log.Ends(e.clear())
+}
+
+// keep puts e, which was read under f, into the near cache, but not what this node must refuse.
+func (m *Manager) keep(f *fill, e *entry) {
+	if !m.denied.has(e.id) { // whoever denies it next drops it and voids f
+		m.cache.put(f, e)
+	}
 }
 
 // size is about what the entry takes in memory.

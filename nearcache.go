@@ -112,13 +112,31 @@ func (c *nearCache) put(f *fill, e *entry) {
 		return
 	}
 	if old != nil {
-		s.bytes -= old.size()
+		s.bytes -= old.cost
 	} else {
 		c.count.Add(1)
 	}
 	s.entries[e.id] = e
-	s.bytes += e.size()
 	s.peak = max(s.peak, len(s.entries))
+	c.weigh(s, e)
+}
+
+// remember gives e the values that were read for it later.
+func (c *nearCache) remember(e *entry, v *valueSet) {
+	s := c.shard(e.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.values.Store(v)
+	if s.entries[e.id] == e {
+		c.weigh(s, e)
+	}
+}
+
+// weigh counts what e, which is kept, takes now, and makes room for it; the shard is locked.
+func (c *nearCache) weigh(s *cacheShard, e *entry) {
+	size := e.size()
+	s.bytes += size - e.cost
+	e.cost = size
 	for s.bytes > c.bound && len(s.entries) > 1 {
 		c.remove(s, s.victim(e))
 	}
@@ -146,7 +164,7 @@ func (s *cacheShard) victim(keep *entry) (v *entry) {
 // quarters of its entries is made anew.
 func (c *nearCache) remove(s *cacheShard, e *entry) {
 	delete(s.entries, e.id)
-	s.bytes -= e.size()
+	s.bytes -= e.cost
 	c.count.Add(-1)
 	if s.peak > 256 && len(s.entries) < s.peak/4 {
 		m := make(map[ID]*entry, len(s.entries))
@@ -161,15 +179,12 @@ func (c *nearCache) remove(s *cacheShard, e *entry) {
 func (c *nearCache) drop(id ID) { c.dropBelow(id, 1<<64-1) }
 
 // dropBelow forgets id if what is kept is older than revision, and voids its fills: they may have
-// read the older one.
+// read the older one. What is not older is our own change, read back from the log.
 func (c *nearCache) dropBelow(id ID, revision uint64) {
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[id]; e != nil {
-		if e.revision >= revision {
-			return // our own change, read back from the log
-		}
+	if e := s.entries[id]; e != nil && e.revision < revision {
 		c.remove(s, e)
 	}
 	s.void(id)

@@ -1,0 +1,77 @@
+package counterfoil
+
+import (
+	"testing"
+	"time"
+)
+
+// Values that are read after their session was kept count against the bound too, and what is taken
+// out again leaves no debt behind: else hoards of values would fill the memory of a node.
+func TestCacheCountsValuesReadLater(t *testing.T) {
+	const bound = 1 << 20
+	c := newNearCache(bound * cacheShards)
+	values := valueSet{"note": make([]byte, 64<<10)}
+	held := func() (bytes int64) {
+		for _, e := range c.shards[0].entries {
+			bytes += e.size()
+		}
+		return bytes
+	}
+	for round := range 20 {
+		for i := range 50 {
+			e := &entry{id: ID{0, byte(round), byte(i)}}
+			f := c.begin(e.id)
+			c.put(f, e)
+			f.end()
+			c.remember(e, &values)
+			if n := held(); n > bound {
+				t.Fatalf("round %d: %d bytes are kept, the bound is %d", round, n, bound)
+			}
+		}
+		if got, want := c.shards[0].bytes, held(); got != want {
+			t.Fatalf("round %d: %d bytes are counted, %d are kept", round, got, want)
+		}
+	}
+	c.flush()
+	if n := c.shards[0].bytes; n != 0 || c.count.Load() != 0 {
+		t.Errorf("an empty cache counts %d bytes, %d entries", n, c.count.Load())
+	}
+}
+
+// A read that began before this node changed the record must not be kept, even if what the change
+// left in the cache was evicted meanwhile: it would be trusted until the session ends (CE5).
+func TestCacheOldReadAfterOwnChange(t *testing.T) { // R11
+	c := newNearCache(1 << 20)
+	id := ID{1}
+	old := c.begin(id) // reads revision 1
+	old.done = true
+	change := c.begin(id)
+	newer := &entry{id: id, revision: 2}
+	c.put(change, newer)
+	change.end()
+	c.dropBelow(id, 2) // our own change, read back from the log
+	if c.get(id) != newer {
+		t.Error("our own change was dropped")
+	}
+	c.remove(c.shard(id), newer) // evicted
+	c.put(old, &entry{id: id, revision: 1})
+	old.end()
+	if e := c.get(id); e != nil {
+		t.Errorf("revision %d is kept", e.revision)
+	}
+}
+
+// What the user signed out of stays refused on this node while the store cannot be told, whatever
+// request in flight reads the record again.
+func TestDeniedIsNotKept(t *testing.T) { // G2
+	m := &Manager{cache: newNearCache(1 << 20)}
+	m.denied.ids = make(map[ID]bool)
+	id := ID{1}
+	m.denied.add(id)
+	f := m.cache.begin(id)
+	defer f.end()
+	m.keep(f, &entry{id: id, revision: 1, absolute: time.Hour.Milliseconds()})
+	if m.cache.get(id) != nil {
+		t.Error("a request in flight put it into the cache")
+	}
+}
