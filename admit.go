@@ -148,11 +148,11 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	case err != nil:
 		m.unknown(a, "load", err)
 		return false
-	case fill.void.Load():
-		return true
 	case m.denied.has(id):
 		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
 		return false
+	case fill.void.Load(): // after denied, which is given up when the fill is void
+		return true
 	}
 	own := *shared
 	rec := &own
@@ -197,7 +197,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 		i.gen.settle()
 		why = ReasonSettled
 	default:
-		m.cache.put(fill, e)
+		m.keep(fill, e)
 		m.accept(r, a, e, t, n, now)
 		return false
 	}
@@ -209,7 +209,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 		return false
 	}
 	e = m.newEntry(rec, i, n, t.verifier, e)
-	m.cache.put(fill, e)
+	m.keep(fill, e)
 	m.accept(r, a, e, t, n, now)
 	m.observe(Event{Kind: EventChanged, Reason: why, Time: now.time(), Session: e.info()})
 	return false

@@ -132,7 +132,6 @@ func (m *Manager) apply(e *Entry) {
 	case EntryEnded:
 		m.cache.drop(e.Session)
 		m.watches.end(e)
-		m.denied.forget(e.Session)
 	case EntryEndedSubject, EntryEndedAll:
 		m.cache.dropCovered(e)
 		m.watches.end(e)

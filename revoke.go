@@ -212,6 +212,7 @@ func (m *Manager) retryEnd(e Entry) {
 			return
 		}
 		m.apply(&e)
+		m.denied.forget(e.Session)
 	})
 }
 

@@ -165,7 +165,7 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		v := values.with(nil)
 		e.values.Store(&v)
 	}
-	m.cache.put(fill, e)
+	m.keep(fill, e)
 	kind := EventCreated
 	if w.subject != "" {
 		kind = EventSignedIn
@@ -217,7 +217,7 @@ func (s *Session) resume(ctx context.Context, subject, nonce string, now instant
 		return false, err
 	}
 	e := m.newEntry(rec, i, i.gen.cur, t.verifier, m.cache.get(id))
-	m.cache.put(fill, e)
+	m.keep(fill, e)
 	s.become(e, t, values)
 	return true, nil
 }
