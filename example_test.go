@@ -17,7 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// What stands between the two marks is the example of the README; TestReadmeExample compares them.
+// What stands between the two marks is the example of the README; TestPages compares them.
 
 // begin README
 
@@ -137,25 +137,5 @@ func (t *exampleTB) Cleanup(f func())        { t.cleanups = append(t.cleanups, f
 func (t *exampleTB) close() {
 	for i := len(t.cleanups) - 1; i >= 0; i-- {
 		t.cleanups[i]()
-	}
-}
-
-// The README shows exactly the code that is compiled and run here.
-func TestReadmeExample(t *testing.T) {
-	code, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, shown, _ := strings.Cut(string(code), "// begin README\n")
-	shown, _, found := strings.Cut(shown, "// end README\n")
-	if !found {
-		t.Fatal("example_test.go has lost its marks")
-	}
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(readme), "```go\n"+strings.TrimSpace(shown)+"\n```") {
-		t.Error("the README's example is not the one of example_test.go: copy what stands between the marks")
 	}
 }
