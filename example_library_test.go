@@ -78,7 +78,7 @@ type Users interface {
 
 var errWrong = errors.New("wrong name or password")
 
-func signIn(sessions *counterfoil.Manager, users Users, r *http.Request) error {
+func checkedSignIn(sessions *counterfoil.Manager, users Users, r *http.Request) error {
 	s := sessions.FromContext(r.Context())
 	for again := true; ; again = false {
 		mark, err := sessions.Mark(r.Context()) // before the password is looked at
@@ -367,7 +367,7 @@ func Example_passwordChange() {
 	users := &memoryUsers{"first", 1}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/sign-in", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, signIn(sessions, users, r))
+		fmt.Fprint(w, checkedSignIn(sessions, users, r))
 	})
 	mux.HandleFunc("/change", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, changePassword(sessions, users, r))
