@@ -19,12 +19,12 @@ func newBackground(c Clock) *background {
 	return &background{clock: c, pending: make(map[int]func() bool)}
 }
 
-// after runs f once after d, unless the manager is closed first.
-func (b *background) after(d time.Duration, f func()) {
+// after runs f once after d, unless the manager is closed or stop is called first.
+func (b *background) after(d time.Duration, f func()) (stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return
+		return func() {}
 	}
 	b.next++
 	n := b.next
@@ -40,6 +40,14 @@ func (b *background) after(d time.Duration, f func()) {
 		defer b.running.Done()
 		f()
 	})
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if stop, waits := b.pending[n]; waits {
+			stop()
+			delete(b.pending, n)
+		}
+	}
 }
 
 // close stops what has not begun and waits for what runs.

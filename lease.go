@@ -141,7 +141,7 @@ func (m *Manager) apply(e *Entry) {
 func (m *Manager) forgetAll(why string) {
 	m.cache.flush()
 	for _, w := range m.watches.all() {
-		m.background.after(0, func() { m.recheck(w) })
+		m.recheckAfter(w, 0)
 	}
 	m.observe(Event{Kind: EventLog, Time: m.clock.now().time()})
 	m.log.Warn("session cache dropped", "why", why)

@@ -21,6 +21,9 @@ type watch struct {
 
 	mu    sync.Mutex
 	cause Reason
+	next  func()        // takes back the next look at the store; nil: none is due
+	at    time.Duration // when it is due, by the monotonic clock
+	over  bool          // the stream has ended: no more looks
 }
 
 func (w *watch) end(why Reason) {
@@ -29,6 +32,16 @@ func (w *watch) end(why Reason) {
 	if w.cause == "" {
 		w.cause = why
 		close(w.done)
+	}
+}
+
+// release ends the looks at the store.
+func (w *watch) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	if w.next != nil {
+		w.next()
 	}
 }
 
@@ -52,10 +65,11 @@ func (m *Manager) watch(e *entry) (w *watch, release func()) {
 	if closed {
 		w.end(ReasonUnknown)
 	}
-	m.recheckAt(w, min(e.absolute, e.idleEnd.Load()))
-	// What ended before the watch stood is found by one look at the store.
-	m.background.after(0, func() { m.recheck(w) })
-	return w, func() { ws.remove(w) }
+	m.recheckAfter(w, 0) // what ended before the watch stood
+	return w, func() {
+		ws.remove(w)
+		w.release()
+	}
 }
 
 func (ws *watches) remove(w *watch) {
@@ -65,13 +79,6 @@ func (ws *watches) remove(w *watch) {
 	if len(ws.byID[w.e.id]) == 0 {
 		delete(ws.byID, w.e.id)
 	}
-}
-
-func (ws *watches) has(w *watch) bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	_, ok := ws.byID[w.e.id][w]
-	return ok
 }
 
 // end ends the streams of what e ends. What hangs on a session that ended has an entry of its own.
@@ -117,11 +124,31 @@ func (ws *watches) close() {
 // recheckAt looks at the store when the session's time may be up.
 func (m *Manager) recheckAt(w *watch, ms int64) {
 	wait := time.Duration(max(ms-m.clock.now().ms(), 0)) * time.Millisecond
-	m.background.after(max(wait, 10*time.Millisecond), func() { m.recheck(w) })
+	m.recheckAfter(w, max(wait, 10*time.Millisecond))
+}
+
+// recheckAfter looks at the store after d, or when it is to be done anyway if that is sooner.
+func (m *Manager) recheckAfter(w *watch, d time.Duration) {
+	at := m.clock.now().mono + d
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over || w.next != nil && w.at <= at {
+		return
+	}
+	if w.next != nil {
+		w.next()
+	}
+	w.at = at
+	w.next = m.background.after(d, func() {
+		w.mu.Lock()
+		w.next = nil
+		w.mu.Unlock()
+		m.recheck(w)
+	})
 }
 
 func (m *Manager) recheck(w *watch) {
-	if w.ended() != "" || !m.watches.has(w) {
+	if w.ended() != "" {
 		return
 	}
 	ctx, cancel := m.storeContext(context.Background())
