@@ -136,7 +136,7 @@ func TestCopiedCookie(t *testing.T) {
 }
 
 // A thief's file of cookies is worth nothing after the end; until then the copy works, a value with it,
-// whatever the client thinks of the time. C11, C12, C29, F2, F3, F4, F9, F18, F20
+// whatever the client thinks of the time. C11, C12, C14, C29, F2, F3, F4, F9, F18, F20
 func TestExpiredCookies(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

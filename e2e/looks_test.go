@@ -53,7 +53,7 @@ func (b *browser) page(name, heading string, status int) {
 }
 
 // Every page can be read and used by anybody: labels, one heading, language, contrast in light and
-// dark, no scrolling sideways at 360 pixels, nothing that the content policy refuses. C14
+// dark, no scrolling sideways at 360 pixels, nothing that the content policy refuses.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	s := serve(t, folder(t))
