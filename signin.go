@@ -161,9 +161,9 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 	}
 	e := m.newEntry(rec, i, i.gen.cur, t.verifier, nil)
 	e.touched.Store(now.ms())
+	values = values.with(nil)
 	if m.keepValues {
-		v := values.with(nil)
-		e.values.Store(&v)
+		e.values.Store(&values)
 	}
 	m.keep(fill, e)
 	kind := EventCreated
@@ -171,7 +171,7 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		kind = EventSignedIn
 	}
 	m.observe(Event{Kind: kind, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
-	s.become(e, t, values.with(nil))
+	s.become(e, t, values)
 	return nil
 }
 
