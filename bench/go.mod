@@ -13,6 +13,8 @@ require (
 require (
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 )
 
 replace github.com/counterfoil/counterfoil => ..

@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -14,6 +19,11 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/account/memaccount"
+	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/memory"
 )
 
 // answer is one handler that is measured through HTTP.
@@ -31,40 +41,35 @@ var connections = [...]int{1, 64}
 type throughHTTP struct{ empty, headers, check *answer }
 
 func (p plan) throughHTTP() (*throughHTTP, error) {
-	m, stop, err := newManager()
+	gate, stop, err := newGateway()
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
 	v := newVisit()
-	cookie := newOurs(m, nil).newSession(v, "user-000001")
-	t := new(throughHTTP)
-	t.empty = &answer{what: "empty handler"}
-	t.headers = &answer{what: "the same headers"}
-	t.check = &answer{what: "GET /auth/check"}
-	check := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, verdict := m.Check(r)
-		if verdict != counterfoil.Valid || !v.SignedIn() {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		h := w.Header()
-		h.Set("X-Auth-Subject", v.Subject())
-		h.Set("X-Auth-Session", v.ID().String())
-		h.Set("Cache-Control", "no-store")
-	})
-	v.serve(check, cookie)
-	subject, session := v.w.header.Get("X-Auth-Subject"), v.w.header.Get("X-Auth-Session")
+	v.r.URL.Path = "/auth/check"
+	v.r.RemoteAddr = "127.0.0.1:50000"
+	v.r.Header["X-Forwarded-Proto"] = []string{"https"}
+	v.serve(gate.Handler(), newOurs(gate.Sessions(), nil).newSession(v, "user-000001"))
+	if v.w.header.Get("X-Auth-Subject") == "" {
+		return nil, errors.New("the check says that nobody is signed in")
+	}
+	same := v.w.header.Clone()
 	headers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Auth-Subject", subject)
-		h.Set("X-Auth-Session", session)
-		h.Set("Cache-Control", "no-store")
+		for name, values := range same {
+			h.Set(name, values[0])
+		}
 	})
+	t := &throughHTTP{
+		empty:   &answer{what: "an empty handler"},
+		headers: &answer{what: "the same headers"},
+		check:   &answer{what: "GET /auth/check"},
+	}
 	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
 	answers := []*answer{t.empty, t.headers, t.check}
-	for i, h := range []http.Handler{empty, headers, check} {
+	for i, h := range []http.Handler{empty, headers, gate.Handler()} {
 		a := answers[i]
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -87,6 +92,33 @@ func (p plan) throughHTTP() (*throughHTTP, error) {
 		}
 	}
 	return t, nil
+}
+
+// newGateway starts the gateway behind a proxy that speaks TLS, which is how the check is used.
+func newGateway() (*gateway.Gateway, func(), error) {
+	ctx, clock := context.Background(), counterfoil.SystemClock()
+	now, _ := clock.Now()
+	keys, err := keyring.Generate(now, rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	hasher, err := account.NewHasher(account.Params{Memory: 64, Passes: 1, Threads: 1}, 1) // nobody signs in by password here
+	if err != nil {
+		return nil, nil, err
+	}
+	accounts, err := account.NewService(account.Config{Store: memaccount.New(), Clock: clock, Hasher: hasher})
+	if err != nil {
+		return nil, nil, err
+	}
+	store := memory.New(memory.Options{})
+	g, err := gateway.New(ctx, gateway.Config{
+		Store: store, Keys: keys, Accounts: accounts, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, func() { g.Close(ctx); store.Close() }, nil
 }
 
 // wire is r as a client sends it.

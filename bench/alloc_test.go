@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+)
+
+// Allocations do not depend on the machine, so they are the gate; times are only printed.
+func TestAllocations(t *testing.T) {
+	m, stop, err := newManager()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newOurs(m, stop)
+	t.Cleanup(s.close)
+	v := newVisit()
+	visitor, user := withCookie(""), s.newSession(v, "user-000001")
+	v.r.Header["Text"], v.r.Header["Subject"] = []string{"first"}, []string{"user-000002"}
+	v.serve(s.writeText, user)
+	v.serve(s.setPrefs, user)
+	const runs = 15 // fewer than a subject may have sessions
+	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	harness := testing.AllocsPerRun(runs, func() { v.serve(empty, visitor) })
+
+	for _, row := range []struct {
+		what   string
+		h      http.Handler
+		cookie string
+		read   string
+		most   float64
+	}{
+		{"no cookie", s.identity, visitor, "", 2},
+		{"identity", s.identity, user, "user-000001", 2},
+		{"one string", s.readText, user, "first", 4},
+		{"small struct", s.readPrefs, user, "dark", 9},
+		{"sign in", s.signIn, visitor, "", 75},
+	} {
+		t.Run(row.what, func(t *testing.T) {
+			*s.seen = ""
+			if n := testing.AllocsPerRun(runs, func() { v.serve(row.h, row.cookie) }) - harness; n > row.most {
+				t.Errorf("%v allocations over the harness; at most %v are allowed", n, row.most)
+			}
+			if *s.seen != row.read {
+				t.Errorf("it read %q, not %q", *s.seen, row.read)
+			}
+		})
+	}
+	t.Run("check alone", func(t *testing.T) {
+		check := checkRow(m, []string{user})
+		if n := testing.AllocsPerRun(runs, func() { check.op(0) }); n != 0 {
+			t.Errorf("%v allocations; none is allowed", n)
+		}
+	})
+}
