@@ -8,15 +8,63 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 var (
-	named  = regexp.MustCompile("`((?:[\\w./-]+/)?(?:Test|Fuzz)[A-Z]\\w*)`")
-	fenced = regexp.MustCompile("(?ms)^```.*?^```")
-	linked = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	named   = regexp.MustCompile("`((?:[\\w./-]+/)?(?:Test|Fuzz)[A-Z]\\w*)`")
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
+	inlined = regexp.MustCompile("`[^`\n]*`")
+	linked  = regexp.MustCompile(`\]\(([^)\s#]*)(#[^)\s]*)?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
-// What the documentation names is there: tests by folder and name, or by name alone, and files.
+// page is a Markdown file: its text, what it says beside code, and the anchors of its headings.
+type page struct {
+	text, prose string
+	anchors     []string
+}
+
+func pages(t *testing.T) map[string]page {
+	t.Helper()
+	all := map[string]page{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		bare := fenced.ReplaceAllString(string(raw), "")
+		p := page{text: string(raw), prose: inlined.ReplaceAllString(bare, "`code`")}
+		for _, m := range heading.FindAllStringSubmatch(bare, -1) {
+			p.anchors = append(p.anchors, "#"+anchor(m[1]))
+		}
+		all[path] = p
+		return nil
+	})
+	if err != nil || len(all) < 4 {
+		t.Fatalf("%d pages, %v", len(all), err)
+	}
+	return all
+}
+
+// anchor is what a heading is linked by: lower case, spaces as hyphens, signs left out.
+func anchor(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
+}
+
+// What the documentation names is there: tests by folder and name, or by name alone; files, and places
+// in them. P104
 func TestDocumentationNamesRealThings(t *testing.T) {
 	var tests []string
 	for _, f := range files(t) {
@@ -24,30 +72,26 @@ func TestDocumentationNamesRealThings(t *testing.T) {
 			tests = append(tests, name, strings.TrimPrefix(f.dir+"/"+name, "./"))
 		}
 	}
-	pages := 0
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".md") {
-			return err
-		}
-		pages++
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		raw = fenced.ReplaceAll(raw, nil)
-		for _, m := range named.FindAllSubmatch(raw, -1) {
-			if !slices.Contains(tests, string(m[1])) {
+	all := pages(t)
+	for path, p := range all {
+		for _, m := range named.FindAllStringSubmatch(p.text, -1) {
+			if !slices.Contains(tests, m[1]) {
 				t.Errorf("%s names the test %s, which does not exist", path, m[1])
 			}
 		}
-		for _, m := range linked.FindAllSubmatch(raw, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), string(m[1]))); err != nil {
+		for _, m := range linked.FindAllStringSubmatch(p.prose, -1) {
+			if strings.Contains(m[1], ":") {
+				continue // another site's
+			}
+			to := path
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(path), m[1])
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s links to %s, which does not exist", path, m[1])
+			} else if m[2] != "" && !slices.Contains(all[to].anchors, m[2]) {
+				t.Errorf("%s links to %s%s, which has no such heading", path, m[1], m[2])
 			}
 		}
-		return nil
-	})
-	if err != nil || pages < 4 {
-		t.Errorf("%d pages, %v", pages, err)
 	}
 }
