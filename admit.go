@@ -143,6 +143,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	now := m.clock.now()
 	switch {
 	case errors.Is(err, ErrNotFound):
+		m.cache.drop(id) // ended elsewhere: this node knows it from now on
 		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
 		return false
 	case err != nil:

@@ -93,3 +93,17 @@ func TestG5DoubleSubmit(t *testing.T) { // P78, P79
 		})
 	}
 }
+
+// Once a node has read that a session is gone, it lets nobody in by what it had cached of it, though
+// its lease would still allow that.
+func TestG2FoundGoneIsGone(t *testing.T) { // R10
+	c := newCluster(t, 2)
+	token := c.nodes[0].signIn(t, "alice")
+	c.clock.Advance(rotate + time.Second)
+	wantUser(t, c.nodes[1], token, "alice")
+	next := c.nodes[0].get("/me", token).given()
+	c.nodes[0].begin("POST", "/logout", sessionCookie+"="+token)
+	wantUser(t, c.nodes[1], token, "alice") // it cannot know yet
+	wantUser(t, c.nodes[1], next, "")       // it has asked
+	wantUser(t, c.nodes[1], token, "")
+}
