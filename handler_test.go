@@ -155,7 +155,7 @@ func TestSignInAndOut(t *testing.T) { // T2, T36, T38, C30, S21, S22, S23
 	}
 }
 
-func TestCookieAttributes(t *testing.T) { // T30–T35, S9–S13, P36–P40, T6, T10
+func TestCookieAttributes(t *testing.T) { // T30–T35, S6, S9–S13, P36–P40, T6, T10
 	s := newSite(t)
 	r := s.browser().do("POST", "/login/alice")
 	set := r.Header["Set-Cookie"]

@@ -33,7 +33,7 @@ type world struct {
 func TestG5RotationModel(t *testing.T) { // G2, G5, G6, G9, R1–R3, R5–R7, R9–R12, D22, D23, P18–P20, P32
 	checks := 30
 	if os.Getenv("COUNTERFOIL_SOAK") != "" {
-		checks = 5000
+		checks = 2000
 	}
 	for _, c := range []struct {
 		name string
