@@ -72,11 +72,15 @@ const changeTimeout = 30 * time.Second
 // changePassword proves the present password, sets the new one, which ends every session of the
 // user, and replaces the session that asked by one of the new credential, values kept (R14).
 func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
-	f, ok := g.fields(w, r, "current", "new", "nonce")
+	f, ok := g.fields(w, r, "username", "current", "new", "nonce")
 	if !ok {
 		return
 	}
 	s := g.sessions.FromContext(r.Context())
+	if !s.SignedIn() {
+		g.changeAgain(w, r, s, f)
+		return
+	}
 	name := s.Subject()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changeTimeout) // begun is finished
 	defer cancel()
@@ -104,6 +108,16 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil { // the password is changed; the sign-in page is the way on
 		g.fail(w, r, g.signInFault(err))
+		return
+	}
+	done(w, r, g.cfg.Prefix+"/account")
+}
+
+// changeAgain answers a form that was sent twice: the first has ended the session that the second
+// still names. Who knows the new password gets the session that the first one got (R14).
+func (g *Gateway) changeAgain(w http.ResponseWriter, r *http.Request, s *counterfoil.Session, f map[string]string) {
+	if !validNonce(f["nonce"]) || g.signIn(r, s, f["username"], f["new"], f["nonce"]) != nil {
+		g.signInFirst(w, r)
 		return
 	}
 	done(w, r, g.cfg.Prefix+"/account")

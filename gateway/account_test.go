@@ -166,6 +166,33 @@ func TestPasswordChange(t *testing.T) {
 	s.browser().signIn(alice, fresh)
 }
 
+// R14: a form that is sent twice by an impatient hand changes once, and neither answer signs out.
+func TestPasswordChangeSentTwice(t *testing.T) {
+	s := newSite(t).withAccounts()
+	a := s.signedIn(alice)
+	old := a.token()
+	const fresh, nonce = "an umbrella in the rain", "AAECAwQFBgcICQoLDA0ODw"
+	fields := []string{"username", alice, "current", alicePassword, "new", fresh, "nonce", nonce}
+	a.post("/auth/account/password", fields...).want(t, 303)
+	first := a.token()
+	again := s.browser() // the second request left before the first answer came
+	again.header.Set("Cookie", "__Host-Http-session="+old)
+	got := again.post("/auth/account/password", fields...)
+	got.want(t, 303)
+	if again.token() != first || a.check() != 200 {
+		t.Error("the second answer does not carry the session of the first")
+	}
+	for name, change := range map[string]int{"another password": 5, "no nonce": 7} {
+		bad := append([]string(nil), fields...)
+		bad[change] = "x" + bad[change]
+		thief := s.browser()
+		thief.header.Set("Cookie", "__Host-Http-session="+old)
+		if got := thief.post("/auth/account/password", bad...); got.StatusCode != 401 || thief.token() != "" {
+			t.Errorf("%s: %d", name, got.StatusCode)
+		}
+	}
+}
+
 // hookedAccounts calls f once, after an account was read: between the check of a credential and the
 // sign-in with it.
 type hookedAccounts struct {

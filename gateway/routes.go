@@ -67,7 +67,7 @@ func (g *Gateway) ownPages() http.Handler {
 		"/account":             {"GET": g.signedIn(g.accountPage)},
 		"/account/end":         {"POST": g.signedIn(g.endOne)},
 		"/account/end-others":  {"POST": g.signedIn(g.endOthers)},
-		"/account/password":    {"POST": g.signedIn(g.changePassword)},
+		"/account/password":    {"POST": g.changePassword},
 		"/api/v1/session":      {"GET": g.apiSession},
 		"/api/v1/sessions":     {"GET": g.signedIn(g.apiSessions)},
 		"/api/v1/sessions/{*}": {"DELETE": g.signedIn(g.apiEnd)},
