@@ -19,7 +19,7 @@ stop)
 	pid=$(cat "$RUN/pid")
 	rm "$RUN/pid"
 	kill "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done ;;
+	until flock -n "$COUNTERFOIL_DATA/lock" true; do sleep 0.02; done ;;
 start)
 	: >"$RUN/out"
 	setsid "$PROGRAM" serve --dev --listen 127.0.0.1:0 >"$RUN/out" 2>>"$RUN/log" </dev/null &
