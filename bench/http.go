@@ -54,11 +54,14 @@ func (p plan) throughHTTP() (*throughHTTP, error) {
 	if v.w.header.Get("X-Auth-Subject") == "" {
 		return nil, errors.New("the check says that nobody is signed in")
 	}
-	same := v.w.header.Clone()
+	var same [][2]string
+	for name, values := range v.w.header {
+		same = append(same, [2]string{name, values[0]})
+	}
 	headers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		for name, values := range same {
-			h.Set(name, values[0])
+		for _, pair := range same {
+			h.Set(pair[0], pair[1])
 		}
 	})
 	t := &throughHTTP{
