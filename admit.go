@@ -105,11 +105,16 @@ const admitAttempts = 5
 func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kind Kind) {
 	now := m.clock.now()
 	ip := m.clientIP(r)
-	if m.flood.full(ip, id, now) {
+	tagged := tagged(m.keys, &t.selector)
+	switch {
+	case m.flood.isDead(id, tagged, now):
+		m.tellRefused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
+		return
+	case m.flood.full(ip, id, now):
 		a.flooded = true
 		return
-	}
-	if !tagged(m.keys, &t.selector) {
+	case !tagged:
+		m.flood.setDead(id, false, now)
 		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
 		return
 	}
@@ -144,6 +149,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	switch {
 	case errors.Is(err, ErrNotFound):
 		m.cache.drop(id) // ended elsewhere: this node knows it from now on
+		m.flood.setDead(id, true, now)
 		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
 		return false
 	case err != nil:
@@ -263,19 +269,27 @@ func (m *Manager) replayed(ctx context.Context, r *http.Request, a *admission, e
 	return false
 }
 
-// refused tells of a token that is no good and counts it against its source.
+// refused tells of a token that is no good and counts it against its source and its session.
 func (m *Manager) refused(r *http.Request, a *admission, why Reason, about Info, now instant) {
-	a.verdict = Invalid
-	about.IP = m.clientIP(r).String()
-	m.observe(Event{Kind: EventRefused, Reason: why, Time: now.time(), Session: about})
+	m.tellRefused(r, a, why, about, now)
+	id := about.ID
 	switch why {
 	case ReasonMalformed, ReasonAmbiguous, ReasonIdle, ReasonAbsolute:
 		return // cost nothing, or can be had only with a token that was good
+	case ReasonUnknown:
+		id = ID{} // no session's: else tokens of none would fill the places of those of others
 	}
-	if m.flood.refused(m.clientIP(r), about.ID, now) {
-		m.observe(Event{Kind: EventRefused, Reason: ReasonFlood, Time: now.time(), Session: Info{IP: about.IP}})
-		m.log.Warn("many bad session tokens from one source", "ip", about.IP)
+	if m.flood.refused(m.clientIP(r), id, now) {
+		ip := m.clientIP(r).String()
+		m.observe(Event{Kind: EventRefused, Reason: ReasonFlood, Time: now.time(), Session: Info{IP: ip}})
+		m.log.Warn("many bad session tokens from one source", "ip", ip)
 	}
+}
+
+func (m *Manager) tellRefused(r *http.Request, a *admission, why Reason, about Info, now instant) {
+	a.verdict = Invalid
+	about.IP = m.clientIP(r).String()
+	m.observe(Event{Kind: EventRefused, Reason: why, Time: now.time(), Session: about})
 }
 
 // Check looks at r alone, with no wrapper and no change to the answer: for forward-auth endpoints

@@ -32,7 +32,7 @@ type entry struct {
 
 	seen    atomic.Int64
 	idleEnd atomic.Int64
-	touched atomic.Int64 // when a touch was last scheduled
+	touched atomic.Int64             // when a touch was last scheduled
 	values  atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
 
 	cost int64 // bytes that the cache counts for it; under the shard's lock

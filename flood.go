@@ -10,10 +10,24 @@ import (
 // flood counts refusals per source and per session in tables of fixed size, so that bad tokens
 // are no lever against the store (R2.7) and take no memory. Sources that share a place share its
 // limit; the seed makes the places unpredictable.
+//
+// A browser goes on sending the cookie of a session that has ended (R5), with every picture of the
+// sign-in page. So a token that was just found to name no session is remembered: again within
+// deadFor it is refused without asking the store, and counts no more.
 type flood struct {
-	seed  maphash.Seed
-	mu    sync.Mutex
-	cells [1 << 13]bucket
+	seed     maphash.Seed
+	mu       sync.Mutex
+	sources  [1 << 13]bucket
+	sessions [1 << 13]bucket
+	dead     [1 << 13]deadToken
+}
+
+// deadToken is one that names no session; what no session had, none will get, but from a sign-in
+// form that is sent again.
+type deadToken struct {
+	id     ID
+	tagged bool // under a key that was usable then
+	ms     int64
 }
 
 // bucket is a leaky bucket: level refusals, leaking at a steady rate.
@@ -26,12 +40,15 @@ const (
 	sourceBurst  = 100 // refusals of one source at once
 	sessionBurst = 20  // of one session
 	floodLeak    = 1.0 // refusals a second that leak away
+
+	deadFor = time.Minute
 )
 
 func newFlood() *flood { return &flood{seed: maphash.MakeSeed()} }
 
-func (f *flood) cell(key []byte) *bucket {
-	return &f.cells[maphash.Bytes(f.seed, key)%uint64(len(f.cells))]
+// place is where key stands in each table.
+func (f *flood) place(key []byte) uint64 {
+	return maphash.Bytes(f.seed, key) % uint64(len(f.sources))
 }
 
 func (b *bucket) leak(ms int64) {
@@ -52,23 +69,50 @@ func sourceKey(a netip.Addr) []byte {
 func (f *flood) full(a netip.Addr, id ID, now instant) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, d := f.cell(sourceKey(a)), f.cell(id[:])
+	s, d := &f.sources[f.place(sourceKey(a))], &f.sessions[f.place(id[:])]
 	s.leak(now.ms())
 	d.leak(now.ms())
 	return s.level >= sourceBurst || d.level >= sessionBurst
 }
 
-// refused counts a refusal; first is true when it fills the source's bucket.
+// refused counts a refusal, of a zero id against the source alone; first is true when it fills the
+// source's bucket.
 func (f *flood) refused(a netip.Addr, id ID, now instant) (first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, d := f.cell(sourceKey(a)), f.cell(id[:])
+	if !id.IsZero() {
+		d := &f.sessions[f.place(id[:])]
+		d.leak(now.ms())
+		d.level++
+	}
+	s := &f.sources[f.place(sourceKey(a))]
 	s.leak(now.ms())
-	d.leak(now.ms())
 	before := s.level
 	s.level++
-	d.level++
 	return before < sourceBurst && s.level >= sourceBurst
+}
+
+// isDead reports whether a token of that ID was found to name no session less than deadFor ago.
+func (f *flood) isDead(id ID, tagged bool, now instant) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &f.dead[f.place(id[:])]
+	return d.id == id && d.tagged == tagged && now.ms() < d.ms+deadFor.Milliseconds()
+}
+
+func (f *flood) setDead(id ID, tagged bool, now instant) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead[f.place(id[:])] = deadToken{id, tagged, now.ms()}
+}
+
+// created makes id good.
+func (f *flood) created(id ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d := &f.dead[f.place(id[:])]; d.id == id {
+		*d = deadToken{}
+	}
 }
 
 // outages lets an outage of the store be told once a second, not once a request.

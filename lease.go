@@ -124,9 +124,11 @@ func (m *Manager) poll(ctx context.Context) error {
 	}
 }
 
-// apply drops what a log entry makes stale and ends the streams that hang on what it ends.
+// apply drops what a log entry makes stale, and ends the streams that hang on what it ends.
 func (m *Manager) apply(e *Entry) {
 	switch e.Kind {
+	case EntryCreated:
+		m.flood.created(e.Session)
 	case EntryChanged:
 		m.cache.dropBelow(e.Session, e.Revision)
 	case EntryEnded:
