@@ -1,6 +1,7 @@
 package counterfoil_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -106,4 +107,25 @@ func TestG2FoundGoneIsGone(t *testing.T) { // R10
 	wantUser(t, c.nodes[1], token, "alice") // it cannot know yet
 	wantUser(t, c.nodes[1], next, "")       // it has asked
 	wantUser(t, c.nodes[1], token, "")
+}
+
+// A revocation whose answer was lost is an error, and from then on the node asks the store.
+func TestG9UnheardRevocationIsAskedAgain(t *testing.T) {
+	for _, target := range []counterfoil.Target{counterfoil.AllOf("alice"), counterfoil.Everything()} {
+		c := newCluster(t, 2)
+		n := c.nodes[1]
+		token := c.nodes[0].signIn(t, "alice")
+		wantUser(t, n, token, "alice")
+		var err error
+		n.begin("POST", "/", "", func(x *exchange) {
+			x.broken = "Revoke/answer"
+			x.h = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, err = n.m.Revoke(r.Context(), target, counterfoil.ReasonDisabled)
+			})
+		})
+		if !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+		wantUser(t, n, token, "")
+	}
 }
