@@ -39,7 +39,7 @@ func serve(ctx context.Context) error {
 		return err
 	}
 	defer sessions.Close(ctx)
-	return http.ListenAndServeTLS(":8443", "cert.pem", "key.pem", shop(sessions, checkPassword))
+	return http.ListenAndServeTLS("localhost:8443", "cert.pem", "key.pem", shop(sessions, checkPassword))
 }
 
 // shop is an application with sessions. proved reports whether a password is right.
@@ -137,5 +137,18 @@ func (t *exampleTB) Cleanup(f func())        { t.cleanups = append(t.cleanups, f
 func (t *exampleTB) close() {
 	for i := len(t.cleanups) - 1; i >= 0; i-- {
 		t.cleanups[i]()
+	}
+}
+
+// Without a certificate the program of the README comes as far as listening.
+func TestReadmeProgram(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := serve(t.Context()); err == nil {
+		t.Error("it serves https without a certificate")
+	}
+	for _, name := range []string{"data/keys", "data/sessions.db"} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
 	}
 }
