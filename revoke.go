@@ -19,6 +19,7 @@ type Target struct {
 	except  []ID
 	before  uint64
 	all     bool
+	misused bool // narrowed by Only, though not of a subject
 }
 
 // AllOf selects every session of a subject, those that somebody else leads in its name included.
@@ -32,7 +33,10 @@ func ByID(id ID) Target { return Target{one: true, only: id} }
 
 // Only narrows AllOf to one session, which is ended only if it is that subject's: a user's own list
 // cannot end another's session.
-func (t Target) Only(id ID) Target { t.one, t.only = true, id; return t }
+func (t Target) Only(id ID) Target {
+	t.one, t.only, t.misused = true, id, t.misused || !t.of
+	return t
+}
 
 // Except spares up to [MaxExcept] sessions of AllOf.
 func (t Target) Except(keep ...ID) Target {
@@ -48,6 +52,8 @@ func (t Target) check() error {
 	switch {
 	case t.subject == "" && !t.all && (t.of || !t.one):
 		return errors.New("counterfoil: the target selects nothing; begin with AllOf, ByID or Everything")
+	case t.misused:
+		return errors.New("counterfoil: Only goes with AllOf alone; ByID names any one session")
 	case (len(t.except) > 0 || t.before > 0) && (t.subject == "" || t.one):
 		return errors.New("counterfoil: Except and Before go with AllOf alone")
 	case len(t.except) > MaxExcept:

@@ -42,3 +42,28 @@ func TestZeroIDSelectsNothing(t *testing.T) {
 		t.Errorf("%d sessions are left of 3", n)
 	}
 }
+
+// Narrowing Everything to one session must not end all of them, and ByID names one alone: what
+// contradicts itself is refused.
+func TestOnlyNarrowsAllOfAlone(t *testing.T) { // S43, G7
+	m, _ := sessiontest.New(t)
+	_, first := tokenOf(t, m, "alice")
+	_, other := tokenOf(t, m, "bob")
+	for name, target := range map[string]counterfoil.Target{
+		"everything": counterfoil.Everything().Only(first),
+		"by ID":      counterfoil.ByID(first).Only(other),
+	} {
+		if rv, err := m.Revoke(t.Context(), target, counterfoil.ReasonRevoked); err == nil || errors.Is(err, counterfoil.ErrNotFound) {
+			t.Errorf("%s: %d ended, %v; want a refusal", name, rv.Ended, err)
+		}
+	}
+	for _, name := range []string{"alice", "bob"} {
+		n := 0
+		for range m.List(t.Context(), name) {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%s has %d sessions left", name, n)
+		}
+	}
+}
