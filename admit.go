@@ -172,9 +172,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
 		return false
 	}
-	if touched, ok := m.toucher.pendingTouch(id); ok {
-		rec.Seen, rec.IdleEnd = touched.Seen, touched.IdleEnd
-	}
+	m.toucher.raise(rec)
 	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &t.selector, &i.seed)
 	if err != nil {
 		m.refused(r, a, ReasonUnreadable, Info{ID: id, Kind: kind}, now)

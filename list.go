@@ -62,9 +62,7 @@ func (m *Manager) listed(rec *Record) (info Info, live bool) {
 			AbsoluteEnd: rec.AbsoluteEnd, Unreadable: true,
 		}, rec.Live(now.time())
 	}
-	if t, ok := m.toucher.pendingTouch(rec.ID); ok {
-		rec.Seen, rec.IdleEnd = t.Seen, t.IdleEnd
-	}
+	m.toucher.raise(rec)
 	e := m.newEntry(rec, i, 0, verifier{}, nil)
 	ms := now.ms()
 	return e.info(), i.realm == m.realm && ms < e.absolute && ms < e.idleEnd.Load()

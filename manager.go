@@ -182,18 +182,7 @@ func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
 func (m *Manager) Close(ctx context.Context) error {
 	m.background.close()
 	m.watches.close()
-	t := &m.toucher
-	t.mu.Lock()
-	batch := make([]Touch, 0, len(t.pending))
-	for _, p := range t.pending {
-		batch = append(batch, p)
-	}
-	clear(t.pending)
-	t.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := m.store.Touch(ctx, batch); err != nil {
+	if err := m.writeTouches(ctx); err != nil {
 		return fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
 	}
 	return nil

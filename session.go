@@ -137,9 +137,7 @@ func (s *Session) Confirm(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrEnded, err)
 	}
-	if t, ok := s.m.toucher.pendingTouch(rec.ID); ok {
-		rec.Seen, rec.IdleEnd = t.Seen, t.IdleEnd
-	}
+	s.m.toucher.raise(rec)
 	if now := s.m.clock.now().ms(); now >= s.m.absoluteEnd(i) || now >= s.m.idleEnd(rec, i) || s.m.denied.has(rec.ID) {
 		return ErrEnded
 	}

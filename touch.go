@@ -2,6 +2,8 @@ package counterfoil
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -33,45 +35,65 @@ func (m *Manager) touch(e *entry, now instant) {
 	}
 }
 
-// pendingTouch returns a touch that the store has not seen yet.
-func (t *toucher) pendingTouch(id ID) (Touch, bool) {
+// raise makes rec, just read, show a touch that the store has not seen yet. Others may have touched
+// it since.
+func (t *toucher) raise(rec *Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p, ok := t.pending[id]
-	return p, ok
+	p, ok := t.pending[rec.ID]
+	if ok && p.Seen.After(rec.Seen) {
+		rec.Seen = p.Seen
+	}
+	if ok && p.IdleEnd.After(rec.IdleEnd) {
+		rec.IdleEnd = p.IdleEnd
+	}
 }
 
-// flushTouches writes what is pending; after a failure it is kept and tried again.
+// flushTouches writes what is pending; after a failure the rest is kept and tried again.
 func (m *Manager) flushTouches() {
 	t := &m.toucher
 	t.mu.Lock()
-	batch := make([]Touch, 0, len(t.pending))
-	for _, p := range t.pending {
-		batch = append(batch, p)
-	}
 	t.armed = false
 	t.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
-	ctx, cancel := m.storeContext(context.Background())
-	defer cancel()
-	if err := m.store.Touch(ctx, batch); err != nil {
+	if err := m.writeTouches(context.Background()); err != nil {
 		m.unavailable("touch", err)
 		t.mu.Lock()
+		defer t.mu.Unlock()
 		if !t.armed {
 			t.armed = true
 			m.background.after(time.Second, m.flushTouches)
 		}
-		t.mu.Unlock()
 		return
 	}
-	t.mu.Lock()
-	for _, done := range batch {
-		if t.pending[done.ID] == done {
-			delete(t.pending, done.ID)
-		}
-	}
-	t.mu.Unlock()
+	ctx, cancel := m.storeContext(context.Background())
+	defer cancel()
 	m.saveSessionTime(ctx)
+}
+
+// touchBatch is how many touches go into one call of the store: after an outage there may be more
+// than it can take in the time of a call.
+const touchBatch = 1000
+
+// writeTouches writes what is pending, and forgets what is written.
+func (m *Manager) writeTouches(ctx context.Context) error {
+	t := &m.toucher
+	t.mu.Lock()
+	all := slices.Collect(maps.Values(t.pending))
+	t.mu.Unlock()
+	for batch := range slices.Chunk(all, touchBatch) {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		err := m.store.Touch(ctx, batch)
+		cancel()
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		for _, done := range batch {
+			if t.pending[done.ID] == done {
+				delete(t.pending, done.ID)
+			}
+		}
+		t.mu.Unlock()
+	}
+	return nil
 }

@@ -168,9 +168,7 @@ func (m *Manager) recheck(w *watch) {
 		w.end(ReasonUnreadable)
 		return
 	}
-	if t, ok := m.toucher.pendingTouch(rec.ID); ok {
-		rec.Seen, rec.IdleEnd = t.Seen, t.IdleEnd
-	}
+	m.toucher.raise(rec)
 	absolute, idle := m.absoluteEnd(i), m.idleEnd(rec, i)
 	switch {
 	case now >= absolute:
