@@ -95,3 +95,22 @@ func TestDocumentationNamesRealThings(t *testing.T) {
 		}
 	}
 }
+
+// What a reader must not miss is said. F13: that the server enforces the ends of sessions.
+func TestPagesSayIt(t *testing.T) {
+	all := pages(t)
+	for _, c := range []struct{ page, says string }{
+		{"README.md", "**G3 the server decides expiry** | Idle and absolute ends are judged by the server's clock at every check"},
+		{"docs/architecture.md", "The server decides expiry; Max-Age is a courtesy to the browser."},
+		{"README.md", "The key file is protected by its mode (0600), not encrypted."},
+		{"docs/keys.md", "Not wrapped yet."},
+		{"docs/operations.md", "So all sessions end before it serves"},
+		{"docs/threat-model.md", "Whoever holds a retired token can end that session."},
+		{"docs/threat-model.md", "A client that falls back looks like a thief"},
+		{"docs/library.md", "unknown is not \"signed out\""},
+	} {
+		if !strings.Contains(all[filepath.Join(root, c.page)].text, c.says) {
+			t.Errorf("%s does not say: %s", c.page, c.says)
+		}
+	}
+}
