@@ -218,6 +218,37 @@ func TestExpiredCookies(t *testing.T) {
 	}
 }
 
+// Who keeps coming stays past the idle time, and not past the absolute end; reading sets no cookie.
+// T37, F10
+func TestSlidingUpToTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	const idle, absolute = 3 * time.Second, 8 * time.Second
+	s := serve(t, dir, "--idle", idle.String(), "--absolute", absolute.String())
+	before := time.Now()
+	cookie, _ := s.signIn("alice", passphrase)
+	signedIn := time.Now()
+	for last := signedIn; ; time.Sleep(100 * time.Millisecond) {
+		sent := time.Now()
+		answer, body := s.do("/", cookie, nil)
+		if answer.StatusCode == http.StatusUnauthorized {
+			if sent.Sub(last) < idle/2 && time.Since(before) < absolute {
+				t.Errorf("ended after %v, %v after the last request", time.Since(before), sent.Sub(last))
+			}
+			break
+		}
+		if answer.StatusCode != http.StatusOK || sent.Sub(signedIn) > absolute {
+			t.Fatalf("%v after the sign-in: %d %s", sent.Sub(signedIn), answer.StatusCode, body)
+		}
+		if lines := answer.Header.Values("Set-Cookie"); len(lines) != 0 {
+			t.Errorf("a read sets %q", lines)
+		}
+		last = sent
+	}
+	s.worthless("past the absolute end", cookie)
+}
+
 // A browser stays signed in through three restarts, however the server was stopped. C1, C2, C33
 func TestThreeRestarts(t *testing.T) {
 	t.Parallel()

@@ -150,7 +150,14 @@ func launch(t *testing.T, env []string, args ...string) *server {
 		}
 		s.cmd.Wait()
 	}()
-	t.Cleanup(s.kill)
+	t.Cleanup(func() {
+		s.kill()
+		for _, bad := range []string{"panic:", "fatal error:", "goroutine ", "DATA RACE"} {
+			if strings.Contains(s.output.String(), bad) {
+				t.Errorf("%q in the log: %s", bad, s.output)
+			}
+		}
+	})
 	select {
 	case s.url = <-listening:
 	case <-s.ended:
