@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type Identity struct {
 	Epoch uint64 // Version of the credential that was proved. 0: none.
 
 	// Nonce is what the sign-in form carried, at least 22 random characters that it was served with.
-	// The same nonce and subject again, soon after, give the same session and not a second one.
+	// The same nonce, subject and proof again, soon after, give the same session and not a second one.
 	Nonce string
 }
 
@@ -121,8 +122,12 @@ func (s *Session) crossing(ctx context.Context, id *Identity) (valueSet, error) 
 func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSet, nonce string, c Creation, why Reason, now instant) error {
 	m := s.m
 	if nonce != "" {
-		if done, err := s.resume(ctx, w.subject, nonce, now); done || err != nil {
+		done, taken, err := s.resume(ctx, &w, epoch, nonce, now)
+		if done || err != nil {
 			return err
+		}
+		if taken {
+			nonce = "" // a session of its own
 		}
 	}
 	rec, i, t, err := m.mint(w, epoch, values, nonce, now)
@@ -140,10 +145,8 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 	if err != nil && !isRefusal(err) {
 		done, err = m.store.Create(ctx, rec, c) // the same operation: it is done once
 	}
-	if errors.Is(err, ErrExists) && nonce != "" {
-		if done, err := s.resume(ctx, w.subject, nonce, now); done || err != nil {
-			return err
-		}
+	if errors.Is(err, ErrExists) && nonce != "" { // the same form, a moment before
+		return s.start(ctx, w, epoch, values, nonce, c, why, now)
 	}
 	if err != nil {
 		if isRefusal(err) && !errors.Is(err, ErrExists) {
@@ -187,40 +190,48 @@ func (s *Session) become(e *entry, t token, values valueSet) {
 	s.jar = jar{send: true, token: t, clearVisit: e.who.kind != KindVisit}
 }
 
-// resume finds the session that the same sign-in form started a moment ago.
-func (s *Session) resume(ctx context.Context, subject, nonce string, now instant) (found bool, err error) {
+// resume finds the session that the same sign-in form started a moment ago by the same proof. taken:
+// the form started one that is not to be had.
+func (s *Session) resume(ctx context.Context, w *who, epoch uint64, nonce string, now instant) (found, taken bool, err error) {
 	m := s.m
-	sel, _, err := nonceSelector(m.keys, m.realm, subject, nonce)
+	sel, _, err := nonceSelector(m.keys, m.realm, w.subject, nonce)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	id := sel.id()
 	fill := m.cache.begin(id)
 	defer fill.end()
 	rec, err := fill.load(ctx, m.store)
 	if errors.Is(err, ErrNotFound) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return false, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	i, err := m.openIdentity(rec)
-	if err != nil || m.denied.has(id) || i.subject != subject || now.ms() > i.created+m.policy.Grace.Milliseconds() {
-		return false, errors.New("counterfoil: this sign-in form was used before; load it anew")
+	if err != nil || m.denied.has(id) || !i.sameProof(w, epoch) || now.ms() > i.created+m.policy.Grace.Milliseconds() ||
+		now.ms() >= min(m.absoluteEnd(i), m.idleEnd(rec, i)) {
+		return false, true, nil
 	}
 	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &sel, &i.seed)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	t := token{sel, v.of(i.gen.cur)}
 	values, err := m.openValues(rec, &sel)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	e := m.newEntry(rec, i, i.gen.cur, t.verifier, m.cache.get(id))
 	m.keep(fill, e)
 	s.become(e, t, values)
-	return true, nil
+	return true, true, nil
+}
+
+// sameProof reports whether i was started by what w and epoch say now.
+func (i *identity) sameProof(w *who, epoch uint64) bool {
+	return i.kind == w.kind && i.subject == w.subject && i.actor == w.actor && i.level == w.level &&
+		slices.Equal(i.methods, w.methods) && i.epoch == epoch
 }
 
 // mint makes the record of a new session, and its first token.
