@@ -105,7 +105,7 @@ const admitAttempts = 5
 func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kind Kind) {
 	now := m.clock.now()
 	ip := m.clientIP(r)
-	tagged := tagged(m.keys, &t.selector)
+	tagged := tagged(&m.macs, &t.selector)
 	switch {
 	case m.flood.isDead(id, tagged, now):
 		m.tellRefused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
@@ -173,7 +173,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 		return false
 	}
 	m.toucher.raise(rec)
-	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &t.selector, &i.seed)
+	v, err := newVerifiers(&m.macs, i.verifierKey, i.kind, id, &t.selector, &i.seed)
 	if err != nil {
 		m.refused(r, a, ReasonUnreadable, Info{ID: id, Kind: kind}, now)
 		return false

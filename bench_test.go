@@ -3,6 +3,7 @@ package counterfoil_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -66,3 +67,19 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
+
+func BenchmarkSignIn(b *testing.B) {
+	n := 0
+	m, _ := sessiontest.New(b, func(c *counterfoil.Config) { c.Clock = counterfoil.SystemClock() })
+	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		if err := m.FromContext(r.Context()).SignIn(counterfoil.Identity{Subject: strconv.Itoa(n)}); err != nil {
+			b.Fatal(err)
+		}
+	}))
+	r := httptest.NewRequest("POST", "/", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(discard{http.Header{}}, r)
+	}
+}

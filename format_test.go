@@ -158,7 +158,7 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := sel.id()
-	vs, err := newVerifiers(keys, keys.Primary(), KindBrowser, id, &sel, &seed)
+	vs, err := newVerifiers(&macs{keys: keys}, keys.Primary(), KindBrowser, id, &sel, &seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,11 +198,11 @@ func TestEveryBitOfATokenCounts(t *testing.T) { // T12, T3
 	if err != nil {
 		t.Fatal(err)
 	}
-	sel, kid, err := newSelector(keys, rand.Reader)
+	sel, kid, err := newSelector(&macs{keys: keys}, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	vs, err := newVerifiers(keys, kid, KindBrowser, sel.id(), &sel, &[16]byte{})
+	vs, err := newVerifiers(&macs{keys: keys}, kid, KindBrowser, sel.id(), &sel, &[16]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestEveryBitOfATokenCounts(t *testing.T) { // T12, T3
 		}
 		other := sel
 		other[bit/8] ^= 1 << (bit % 8)
-		if tagged(keys, &other) {
+		if tagged(&macs{keys: keys}, &other) {
 			t.Errorf("bit %d of the selector flipped: its tag still fits", bit)
 		}
 		if other.id() == sel.id() {

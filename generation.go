@@ -3,8 +3,6 @@ package counterfoil
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"time"
@@ -16,18 +14,18 @@ import (
 // writes nothing, and every one ever issued is recognised for ever.
 type verifiers struct{ block cipher.Block }
 
-func newVerifiers(keys *keyring.Ring, kid keyring.KeyID, kind Kind, id ID, sel *selector, seed *[16]byte) (verifiers, error) {
-	key, err := keys.Derive(kid, keyring.Verifier)
+func newVerifiers(k *macs, kid keyring.KeyID, kind Kind, id ID, sel *selector, seed *[16]byte) (verifiers, error) {
+	text := make([]byte, 0, 64)
+	text = append(text, "cf1 verifier"...)
+	text = append(text, byte(kind))
+	text = append(text, id[:]...)
+	text = append(text, sel[:]...)
+	text = append(text, seed[:]...)
+	key, err := k.under(kid, keyring.Verifier, text)
 	if err != nil {
 		return verifiers{}, err
 	}
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write([]byte("cf1 verifier"))
-	mac.Write([]byte{byte(kind)})
-	mac.Write(id[:])
-	mac.Write(sel[:])
-	mac.Write(seed[:])
-	block, err := aes.NewCipher(mac.Sum(nil))
+	block, err := aes.NewCipher(key[:])
 	return verifiers{block}, err
 }
 

@@ -133,7 +133,7 @@ func (s *Session) rotate(h http.Header) {
 	if e = m.presentEntry(s.req.Context(), e.id, now); e == nil || s.n != e.gen.cur || !e.gen.due(now.ms(), m.policy.Rotate) {
 		return
 	}
-	v, err := newVerifiers(m.keys, e.verifierKey, e.who.kind, e.id, &s.token.selector, &e.seed)
+	v, err := newVerifiers(&m.macs, e.verifierKey, e.who.kind, e.id, &s.token.selector, &e.seed)
 	if err != nil {
 		return // its key is going: the session will be refused at the next read
 	}

@@ -2,15 +2,14 @@ package counterfoil
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 type Manager struct {
 	store      Store
 	keys       *keyring.Ring
+	macs       macs
 	policy     Policy
 	cookies    cookies
 	realm      string
@@ -99,6 +99,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		bytes = 64 << 20
 	}
 	m.cache = newNearCache(bytes)
+	m.macs.keys = cfg.Keys
 	m.toucher.pending = make(map[ID]Touch)
 	m.denied.ids = make(map[ID]bool)
 	m.watches.byID = make(map[ID]map[*watch]struct{})
@@ -214,11 +215,11 @@ func (m *Manager) subjectHash(subject string) (h SubjectHash) {
 	if subject == "" {
 		return h
 	}
-	mac := hmac.New(sha256.New, m.keys.IndexKey()[:])
-	fmt.Fprintf(mac, "cf1 subject %d ", len(m.realm))
-	io.WriteString(mac, m.realm)
-	io.WriteString(mac, subject)
-	copy(h[:], mac.Sum(nil))
+	text := append(make([]byte, 0, 128), "cf1 subject "...)
+	text = strconv.AppendInt(text, int64(len(m.realm)), 10)
+	text = append(append(append(text, ' '), m.realm...), subject...)
+	sum := m.macs.sum(m.keys.IndexKey(), text)
+	copy(h[:], sum[:])
 	return h
 }
 

@@ -194,7 +194,7 @@ func (s *Session) become(e *entry, t token, values valueSet) {
 // the form started one that is not to be had.
 func (s *Session) resume(ctx context.Context, w *who, epoch uint64, nonce string, now instant) (found, taken bool, err error) {
 	m := s.m
-	sel, _, err := nonceSelector(m.keys, m.realm, w.subject, nonce)
+	sel, _, err := nonceSelector(&m.macs, m.realm, w.subject, nonce)
 	if err != nil {
 		return false, false, err
 	}
@@ -213,7 +213,7 @@ func (s *Session) resume(ctx context.Context, w *who, epoch uint64, nonce string
 		now.ms() >= min(m.absoluteEnd(i), m.idleEnd(rec, i)) {
 		return false, true, nil
 	}
-	v, err := newVerifiers(m.keys, i.verifierKey, i.kind, id, &sel, &i.seed)
+	v, err := newVerifiers(&m.macs, i.verifierKey, i.kind, id, &sel, &i.seed)
 	if err != nil {
 		return false, false, err
 	}
@@ -241,9 +241,9 @@ func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now i
 	var err error
 	rec := &Record{Version: RecordVersion, Kind: w.kind, Epoch: epoch}
 	if nonce == "" {
-		sel, rec.SelectorKey, err = newSelector(m.keys, m.random)
+		sel, rec.SelectorKey, err = newSelector(&m.macs, m.random)
 	} else {
-		sel, rec.SelectorKey, err = nonceSelector(m.keys, m.realm, w.subject, nonce)
+		sel, rec.SelectorKey, err = nonceSelector(&m.macs, m.realm, w.subject, nonce)
 	}
 	if err != nil {
 		return fail(err)
@@ -263,7 +263,7 @@ func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now i
 	if _, err := io.ReadFull(m.random, i.seed[:]); err != nil {
 		return fail(fmt.Errorf("counterfoil: no randomness for a token: %w", err))
 	}
-	v, err := newVerifiers(m.keys, i.verifierKey, w.kind, rec.ID, &sel, &i.seed)
+	v, err := newVerifiers(&m.macs, i.verifierKey, w.kind, rec.ID, &sel, &i.seed)
 	if err != nil {
 		return fail(err)
 	}

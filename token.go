@@ -1,7 +1,6 @@
 package counterfoil
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -69,57 +68,38 @@ func (s *selector) id() (id ID) {
 }
 
 // newSelector makes a selector whose tag is under the ring's primary key.
-func newSelector(keys *keyring.Ring, random io.Reader) (s selector, kid keyring.KeyID, err error) {
+func newSelector(k *macs, random io.Reader) (s selector, kid keyring.KeyID, err error) {
 	if _, err := io.ReadFull(random, s[:12]); err != nil {
 		return selector{}, 0, fmt.Errorf("counterfoil: no randomness for a token: %w", err)
 	}
-	kid = keys.Primary()
-	key, err := keys.Derive(kid, keyring.Selector)
-	if err != nil {
-		return selector{}, 0, err
-	}
-	tag := selectorTag(key, &s)
+	kid = k.keys.Primary()
+	tag, err := k.under(kid, keyring.Selector, s[:12])
 	copy(s[12:], tag[:])
-	return s, kid, nil
+	return s, kid, err
 }
 
 // tagged reports whether s carries a tag under any usable key.
-func tagged(keys *keyring.Ring, s *selector) bool {
-	for _, kid := range keys.Usable() {
-		key, err := keys.Derive(kid, keyring.Selector)
-		if err != nil {
-			continue
-		}
-		tag := selectorTag(key, s)
-		if subtle.ConstantTimeCompare(tag[:], s[12:]) == 1 {
+func tagged(k *macs, s *selector) bool {
+	for _, kid := range k.keys.Usable() {
+		tag, err := k.under(kid, keyring.Selector, s[:12])
+		if err == nil && subtle.ConstantTimeCompare(tag[:4], s[12:]) == 1 {
 			return true
 		}
 	}
 	return false
 }
 
-func selectorTag(key *[32]byte, s *selector) (tag [4]byte) {
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write(s[:12])
-	copy(tag[:], mac.Sum(nil))
-	return tag
-}
-
 // nonceSelector derives a selector from a sign-in form's nonce, so that the same form sent twice
 // finds the same session.
-func nonceSelector(keys *keyring.Ring, realm, subject, nonce string) (s selector, kid keyring.KeyID, err error) {
-	kid = keys.Primary()
-	key, err := keys.Derive(kid, keyring.Selector)
+func nonceSelector(k *macs, realm, subject, nonce string) (s selector, kid keyring.KeyID, err error) {
+	kid = k.keys.Primary()
+	text := fmt.Appendf(nil, "cf1 nonce %d %d %d %s%s%s", len(realm), len(subject), len(nonce), realm, subject, nonce)
+	sum, err := k.under(kid, keyring.Selector, text)
 	if err != nil {
 		return selector{}, 0, err
 	}
-	mac := hmac.New(sha256.New, key[:])
-	fmt.Fprintf(mac, "cf1 nonce %d %d %d ", len(realm), len(subject), len(nonce))
-	io.WriteString(mac, realm)
-	io.WriteString(mac, subject)
-	io.WriteString(mac, nonce)
-	copy(s[:12], mac.Sum(nil))
-	tag := selectorTag(key, &s)
+	copy(s[:12], sum[:])
+	tag, err := k.under(kid, keyring.Selector, s[:12])
 	copy(s[12:], tag[:])
-	return s, kid, nil
+	return s, kid, err
 }

@@ -3,8 +3,6 @@ package counterfoil
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"sort"
@@ -84,14 +82,12 @@ func readUint32LengthPrefixed(in, out *cryptobyte.String) bool {
 // valuesAEAD returns the cipher of one session's values. It takes the selector, which stands nowhere
 // but in the token: store and keys together do not open them.
 func (m *Manager) valuesAEAD(kid keyring.KeyID, sel *selector) (cipher.AEAD, error) {
-	key, err := m.keys.Derive(kid, keyring.Values)
+	text := append(make([]byte, 0, 32), "cf1 values"...)
+	key, err := m.macs.under(kid, keyring.Values, append(text, sel[:]...))
 	if err != nil {
 		return nil, err
 	}
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write([]byte("cf1 values"))
-	mac.Write(sel[:])
-	block, err := aes.NewCipher(mac.Sum(nil))
+	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
 	}
