@@ -45,8 +45,9 @@ type Store interface {
 	// sliding window that ends at now, atomically. Otherwise ok is false and retry says from when
 	// the next would be allowed. Reservations older than window may be forgotten.
 	Attempt(ctx context.Context, key string, now time.Time, window time.Duration, max int) (ok bool, retry time.Time, err error)
-	// Forgive forgets the attempts under key.
-	Forgive(ctx context.Context, key string) error
+	// Forgive forgets the attempts under key; if at is not zero, one that was reserved then and no
+	// more.
+	Forgive(ctx context.Context, key string, at time.Time) error
 
 	// PutLink keeps a one-time link; the same hash again replaces it. Older links of the same
 	// purpose and subject are removed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -15,7 +16,8 @@ import (
 // address (of IPv6, the /64), and nobody else can use it up. Account bounds what many addresses
 // together can try; past it each address has Strict attempts left instead of Pair. So an attacker can
 // slow an owner down only from the owner's own address, and never lock him out for good. Success
-// forgives what was counted.
+// forgives what was counted for the account; of the address' number it gives back its own alone, or
+// anybody with an account could guess at all others without end.
 type Limits struct {
 	Window  time.Duration // Pair, Strict and Address count this far back. 0: 15 minutes
 	Pair    int           // for an account from one address. 0: 10
@@ -48,9 +50,12 @@ func (e *LimitError) Error() string {
 }
 
 // attempts names the counters of one sign-in.
-type attempts struct{ pair, strict, address, account string }
+type attempts struct {
+	pair, strict, address, account string
+	at                             time.Time
+}
 
-func attemptsOf(name string, from netip.Addr) attempts {
+func attemptsOf(name string, from netip.Addr, at time.Time) attempts {
 	block := "unknown"
 	if from = from.Unmap().WithZone(""); from.Is4() {
 		block = from.String()
@@ -58,6 +63,7 @@ func attemptsOf(name string, from netip.Addr) attempts {
 		block = p.String() // one customer usually has at least a /64
 	}
 	return attempts{
+		at:      at,
 		pair:    attemptKey("pair", name, block),
 		strict:  attemptKey("strict", name, block),
 		address: attemptKey("address", "", block),
@@ -73,9 +79,8 @@ func attemptKey(kind, name, block string) string {
 
 // reserve takes one attempt from each counter, or returns a *LimitError.
 func (s *Service) reserve(ctx context.Context, a attempts) error {
-	now := s.now()
 	take := func(key string, window time.Duration, max int) (bool, time.Time, error) {
-		ok, retry, err := s.store.Attempt(ctx, key, now, window, max)
+		ok, retry, err := s.store.Attempt(ctx, key, a.at, window, max)
 		if err != nil {
 			return false, time.Time{}, fmt.Errorf("account: counting attempts: %w", err)
 		}
@@ -102,12 +107,14 @@ func (s *Service) reserve(ctx context.Context, a attempts) error {
 	return nil
 }
 
-// forgive undoes what reserve counted, after a success.
+// forgive undoes what reserve counted, after a success: see [Limits].
 func (s *Service) forgive(ctx context.Context, a attempts) error {
-	for _, key := range []string{a.pair, a.strict, a.address, a.account} {
-		if err := s.store.Forgive(ctx, key); err != nil {
-			return fmt.Errorf("account: forgiving attempts: %w", err)
-		}
+	err := s.store.Forgive(ctx, a.address, a.at)
+	for _, key := range []string{a.pair, a.strict, a.account} {
+		err = errors.Join(err, s.store.Forgive(ctx, key, time.Time{}))
+	}
+	if err != nil {
+		return fmt.Errorf("account: forgiving attempts: %w", err)
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (s *Service) MinLength() int { return s.minLength }
 // loaded; anything else means unknown.
 func (s *Service) Verify(ctx context.Context, name, password string, from netip.Addr) (*Account, error) {
 	normal, nameErr := NormalizeName(name)
-	counted := attemptsOf(normal, from)
+	counted := attemptsOf(normal, from, s.now())
 	if err := s.reserve(ctx, counted); err != nil {
 		return nil, err
 	}

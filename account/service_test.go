@@ -167,6 +167,27 @@ func TestLimits(t *testing.T) {
 		clock.Advance(15 * time.Minute)
 		good(t, s, "alice", away)
 	})
+	t.Run("an account of one's own gives no more guesses at others", func(t *testing.T) {
+		s, _ := newService(t)
+		add(t, s, "alice")
+		add(t, s, "mallory")
+		for i := range 9 {
+			fail(t, s, fmt.Sprint("user", i), away, 10)
+			good(t, s, "mallory", away)
+		}
+		fail(t, s, "user9", away, 10)
+		limited(t, s, "alice", away)
+	})
+	t.Run("sign-ins that succeed count for nobody", func(t *testing.T) { // a whole office
+		s, _ := newService(t)
+		for i := range 30 {
+			name := fmt.Sprint("colleague", i)
+			add(t, s, name)
+			for range 5 {
+				good(t, s, name, away)
+			}
+		}
+	})
 	t.Run("one IPv6 network is one address", func(t *testing.T) {
 		s, _ := newService(t)
 		add(t, s, "alice")

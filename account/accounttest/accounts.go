@@ -118,7 +118,7 @@ var accounts = map[string]func(*testing.T, account.Store){
 		_, takeErr := s.TakeLink(ctx, [32]byte{}, start)
 		for name, err := range map[string]error{
 			"Add": s.Add(ctx, someone("alice"), false), "Get": getErr, "Update": s.Update(ctx, someone("alice")),
-			"Attempt": attemptErr, "Forgive": s.Forgive(ctx, "k"), "PutLink": s.PutLink(ctx, account.Link{}),
+			"Attempt": attemptErr, "Forgive": s.Forgive(ctx, "k", start), "PutLink": s.PutLink(ctx, account.Link{}),
 			"TakeLink": takeErr, "Tidy": s.Tidy(ctx, start),
 		} {
 			if !errors.Is(err, context.Canceled) {

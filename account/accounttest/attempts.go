@@ -78,14 +78,26 @@ var attempts = map[string]func(*testing.T, account.Store){
 	"Forgive forgets the attempts under its key alone": func(t *testing.T, s account.Store) {
 		reserve(t, s, "k", start, 1, true)
 		reserve(t, s, "other", start, 1, true)
-		if err := s.Forgive(context.Background(), "k"); err != nil {
+		if err := s.Forgive(context.Background(), "k", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		reserve(t, s, "k", start, 1, true)
 		reserve(t, s, "other", start, 1, false)
-		if err := s.Forgive(context.Background(), "unknown"); err != nil {
+		if err := s.Forgive(context.Background(), "unknown", time.Time{}); err != nil {
 			t.Error(err)
 		}
+	},
+	"Forgive of a moment forgets one attempt of it": func(t *testing.T, s account.Store) {
+		reserve(t, s, "k", start, 3, true)
+		reserve(t, s, "k", start, 3, true)
+		reserve(t, s, "k", start.Add(time.Second), 3, true)
+		for _, at := range []time.Time{start, start.Add(time.Minute)} { // then there was none
+			if err := s.Forgive(context.Background(), "k", at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reserve(t, s, "k", start.Add(time.Second), 3, true)
+		reserve(t, s, "k", start.Add(time.Second), 3, false)
 	},
 	"Tidy keeps what still counts": func(t *testing.T, s account.Store) {
 		ctx := context.Background()

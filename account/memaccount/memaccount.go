@@ -130,13 +130,21 @@ func (s *Store) Attempt(ctx context.Context, key string, now time.Time, window t
 }
 
 // Forgive implements account.Store.
-func (s *Store) Forgive(ctx context.Context, key string) error {
+func (s *Store) Forgive(ctx context.Context, key string, at time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.attempts, key)
+	if at.IsZero() {
+		delete(s.attempts, key)
+		return nil
+	}
+	a := s.attempts[key]
+	if i := slices.IndexFunc(a.at, at.Equal); i >= 0 {
+		a.at = slices.Delete(a.at, i, i+1)
+		s.attempts[key] = a
+	}
 	return nil
 }
 

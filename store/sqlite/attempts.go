@@ -44,9 +44,13 @@ func (s accounts) Attempt(ctx context.Context, key string, now time.Time, window
 }
 
 // Forgive implements account.Store.
-func (s accounts) Forgive(ctx context.Context, key string) error {
-	return s.write(ctx, false, func(db *conn) error {
-		_, err := db.exec("DELETE FROM attempt WHERE key = ?", key)
+func (s accounts) Forgive(ctx context.Context, key string, at time.Time) error {
+	return s.write(ctx, false, func(db *conn) (err error) {
+		if at.IsZero() {
+			_, err = db.exec("DELETE FROM attempt WHERE key = ?", key)
+		} else {
+			_, err = db.exec("DELETE FROM attempt WHERE row = (SELECT row FROM attempt WHERE key = ? AND at = ? LIMIT 1)", key, at.UnixNano())
+		}
 		return err
 	})
 }
