@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -161,11 +162,22 @@ func (b *browser) click(selector chromedp.CSS) int {
 	return b.leads(chromedp.Click(selector))
 }
 
-// back is the browser's back button.
-func (b *browser) back() {
+// back is the browser's back button. It waits until there is a page, which the browser may have kept.
+func (b *browser) back(heading string) {
 	b.t.Helper()
-	get(b, chromedp.NavigateBack())
-	get(b, chromedp.WaitReady(chromedp.CSS("h1")))
+	eval[bool](b, "window.left = true")
+	h := call(b, page.GetNavigationHistory, cdp.Empty{})
+	call(b, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: h.Entries[h.CurrentIndex-1].ID})
+	ctx, cancel := b.within()
+	defer cancel()
+	there := chromedp.Evaluate[bool](`!window.left && document.readyState === "complete"`)
+	for arrived := false; !arrived; time.Sleep(20 * time.Millisecond) {
+		arrived, _ = chromedp.Run(ctx, there) // fails while one page gives way to the next
+		if ctx.Err() != nil {
+			b.t.Fatalf("the back button leads nowhere from %s", b.at())
+		}
+	}
+	b.on(heading)
 }
 
 // fill types into fields: pairs of selector and text.
@@ -221,7 +233,7 @@ func (b *browser) count(selector string) int {
 // on checks where the browser is, by the page's heading.
 func (b *browser) on(heading string) {
 	b.t.Helper()
-	if h := b.text("h1"); h != heading {
+	if h := eval[string](b, `document.querySelector("h1")?.innerText ?? ""`); h != heading {
 		b.t.Fatalf("on the page %q at %s, want %q", h, b.at(), heading)
 	}
 }

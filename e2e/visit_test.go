@@ -71,8 +71,7 @@ func TestFirstVisit(t *testing.T) {
 
 	other.click("nav form button")
 	other.on("Sign in")
-	other.back()
-	other.on("Sign in") // nothing private came out of a cache
+	other.back("Sign in") // nothing private came out of a cache
 	other.open(s.url + "/")
 	other.on("Sign in")
 }
@@ -98,4 +97,22 @@ func TestIdleInABrowser(t *testing.T) {
 	if !strings.HasSuffix(b.at(), "/auth/account?tab=1") {
 		t.Errorf("after signing in at %s", b.at())
 	}
+}
+
+// After a sign-out the back button shows no page of the application, though the application said
+// nothing of caches.
+func TestBackAfterSignOut(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir, "--upstream", newApplication(t).URL)
+	b := openBrowser(t)
+	b.open(s.url + "/")
+	b.signIn("alice", passphrase)
+	b.on("Seats of alice")
+	b.open(s.url + "/auth/account")
+	b.click("nav form button")
+	b.on("Sign in")
+	b.back("Sign in") // not the account page
+	b.back("Sign in") // not the application's page
 }

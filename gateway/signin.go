@@ -130,6 +130,7 @@ func (g *Gateway) signInFault(err error) fault {
 }
 
 func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Clear-Site-Data", `"cache"`) // or the back button shows pages of the application
 	if err := g.sessions.FromContext(r.Context()).SignOut(); err != nil {
 		g.log.Error("a sign-out was not confirmed", "err", err)
 		g.fail(w, r, fault{status: http.StatusServiceUnavailable, code: "not_everywhere", title: "Not yet signed out everywhere",
