@@ -82,7 +82,7 @@ func (x *Exporter) save(ctx context.Context) error {
 		}
 		s.noted = note
 	}
-	if s.tail.Seq > s.acked {
+	if s.read && s.tail.Seq > s.acked {
 		if err := store.Acknowledge(ctx, Reader, s.tail.Seq); err != nil {
 			return fmt.Errorf("audit: acknowledging the store's log: %w", err)
 		}

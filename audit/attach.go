@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/counterfoil/counterfoil"
 )
 
 // state is what the exporter knows of the file it writes. The zero state is detached.
@@ -19,6 +21,7 @@ type state struct {
 	tail  tail     // the last line, in the file or in batch; Seq is where to read on
 	noted []byte   // what the store keeps under TailKey
 	acked uint64   // what the store was told
+	read  bool     // this store's log was read from tail.Seq: before that the file may know a later one
 	batch []byte   // lines that are not written yet
 }
 
@@ -49,6 +52,14 @@ func (x *Exporter) attach(ctx context.Context) error {
 		return errors.Join(err, file.Close())
 	}
 
+	same, err := x.sameLog(ctx, end.last)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if !same {
+		end.seq = 0
+	}
+
 	x.state = state{file: file, noted: noted, acked: acked, good: end.good}
 	x.state.tail = tail{Number: end.number, Offset: size, Seq: max(acked, end.seq), Incarnation: known.Incarnation}
 	if end.open {
@@ -62,6 +73,10 @@ func (x *Exporter) attach(ctx context.Context) error {
 		first.After = hex.EncodeToString(end.good[:])
 	}
 	err = x.begin(first)
+	if err == nil && !same {
+		x.cfg.Logger.Warn("audit: the store's log is not the one it was", "why", "other", "since", acked)
+		err = x.add(Line{Kind: KindStore, Reason: "other", Time: x.now()})
+	}
 	if err == nil {
 		err = x.write()
 	}
@@ -69,6 +84,24 @@ func (x *Exporter) attach(ctx context.Context) error {
 		x.detach()
 	}
 	return err
+}
+
+// sameLog reports whether the store's log has what a line that its note does not know of tells: a
+// crash leaves such lines, and so does a backup of the store, whose log goes on in another way. What
+// the log does not reach, upwards or downwards, is found when it is read.
+func (x *Exporter) sameLog(ctx context.Context, l Line) (bool, error) {
+	if l.Seq == 0 {
+		return true, nil
+	}
+	page, err := x.cfg.Store.Log(ctx, l.Seq-1, 1)
+	if errors.Is(err, counterfoil.ErrGap) || err == nil && len(page.Entries) == 0 {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("audit: reading the store's log: %w", err)
+	}
+	e := x.entryLine(page.Entries[0])
+	return e.Time.Equal(l.Time) && e.Session == l.Session, nil
 }
 
 // detach closes the file; what is not written is forgotten here and exported again.
@@ -83,6 +116,7 @@ func (x *Exporter) detach() {
 type ending struct {
 	walker
 	seq     uint64 // highest position that a good line after the known one has
+	last    Line   // that line
 	beyond  int    // good lines after the known one
 	missing uint64 // number of the known line, if the file does not have it
 	open    bool   // the last line has no line break
@@ -120,7 +154,9 @@ func (x *Exporter) survey(file *os.File, size int64, known tail) (ending, error)
 				if from > 0 {
 					end.beyond++
 					if end.ours {
-						end.seq = max(end.seq, l.Seq)
+						if l.Seq > end.seq {
+							end.seq, end.last = l.Seq, l
+						}
 					}
 				}
 				continue

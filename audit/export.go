@@ -50,6 +50,7 @@ func (x *Exporter) page(ctx context.Context) (head uint64, again bool, err error
 			again, err = true, x.gap(ctx, page)
 		default:
 			err = x.addEntries(page)
+			x.state.read = true
 		}
 	}
 	if err == nil {
