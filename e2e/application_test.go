@@ -138,11 +138,7 @@ func TestApplication(t *testing.T) {
 	stranger.open(s.url + "/")
 	stranger.signIn("alice", passphrase)
 	stranger.open(foreignPage(t, ""))
-	if got := get(stranger, chromedp.Evaluate[string](`new Promise(done => {
-		const s = new WebSocket("`+socket+`");
-		s.onopen = () => done("open");
-		s.onerror = () => done("refused");
-	})`, chromedp.EvalAwaitPromise)); got != "refused" {
+	if got := get(stranger, openSocket(s)); got != "refused" {
 		t.Errorf("a socket from another site's page: %s", got)
 	}
 	stranger.forgive()

@@ -116,6 +116,45 @@ func TestAnotherSite(t *testing.T) {
 	s.signIn("alice", passphrase) // the password is as it was
 }
 
+// A neighbour is another origin of the same site, another port here, elsewhere another subdomain: the
+// cookie goes along, so nothing but the gateway's own check stops its forms and sockets. T28
+func TestNeighbour(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir, "--upstream", newApplication(t).URL)
+	b := openBrowser(t)
+	b.open(s.url + "/")
+	b.signIn("alice", passphrase)
+	b.on("Seats of alice")
+	sent := b.cookiesSent(s.url)
+	b.open(neighbour(evilSite(t, s.url+"/auth/logout", url.Values{})))
+	b.arrives(s.url)
+	b.on("This came from another site")
+	if posts := sent(); len(posts) != 1 || !posts[0] {
+		t.Errorf("forms that took the cookie along: %v; this is no neighbour", posts)
+	}
+	b.open(neighbour(foreignPage(t, "")))
+	if got := get(b, openSocket(s)); got != "refused" {
+		t.Errorf("a socket from a neighbour's page: %s", got)
+	}
+	b.forgive()
+	b.open(s.url + "/")
+	b.on("Seats of alice")
+}
+
+// neighbour turns a foreign page's address into one of our own site.
+func neighbour(address string) string { return strings.Replace(address, "localhost", "127.0.0.1", 1) }
+
+// openSocket tries to open the application's WebSocket from the page that the browser is on.
+func openSocket(s *server) chromedp.Action[string] {
+	return chromedp.Evaluate[string](`new Promise(done => {
+		const s = new WebSocket("ws`+strings.TrimPrefix(s.url, "http")+`/socket");
+		s.onopen = () => done("open");
+		s.onerror = () => done("refused");
+	})`, chromedp.EvalAwaitPromise)
+}
+
 // Another site can neither frame our pages nor read them. T29
 func TestFramedAndRead(t *testing.T) {
 	t.Parallel()
