@@ -6,9 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -158,12 +156,4 @@ func TestPagesOfTrouble(t *testing.T) {
 	must(t, "", "session", "end", "--all", "--data", dir)
 	b.click(".current button")
 	b.page("ended", "Not signed in", 401)
-}
-
-// limitFiles sets how many bytes a file of the server may have: "0" is a full disk.
-func limitFiles(t *testing.T, s *server, bytes string) {
-	t.Helper()
-	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(s.cmd.Process.Pid), "--fsize="+bytes+":").CombinedOutput(); err != nil {
-		t.Fatalf("prlimit: %v %s", err, out)
-	}
 }

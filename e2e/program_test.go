@@ -1,5 +1,8 @@
 // Package e2e tests the built program from outside: HTTP in, HTTP out, in a real browser, by curl with
 // the saved bytes of a cookie, and by killing the process. It imports nothing of what it tests.
+//
+// E2E_SHOTS=FOLDER leaves pictures of all pages there; KILL_ROUNDS=N kills more often; GOFLAGS=-race
+// builds the program, too, with the race detector.
 package e2e
 
 import (
