@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -96,27 +97,39 @@ func named(part, name string) (value string, ok bool) {
 // set makes the answer carry a token, in place of any cookie of that name it already sets, and keeps
 // shared caches away from it. left is the time to the absolute end, for a persistent session.
 func (c *cookies) set(h http.Header, name string, t token, persistent bool, left time.Duration) {
-	k := http.Cookie{
-		Name: name, Value: t.reveal(), Path: "/",
-		Secure: !c.insecure, HttpOnly: true, SameSite: c.sameSite,
-	}
+	age := -1
 	if persistent {
-		k.MaxAge = int((left + time.Second/2) / time.Second) // a sign-in of a moment ago has its whole lifetime
-		if k.MaxAge < 1 {
+		age = int((left + time.Second/2) / time.Second) // a sign-in of a moment ago has its whole lifetime
+		if age < 1 {
 			return // it ends before it could be used
 		}
 	}
-	c.put(h, name, k.String())
+	c.put(h, name, c.line(name, t.reveal(), age))
 }
 
 // clear makes the answer delete the cookie of that name.
-func (c *cookies) clear(h http.Header, name string) {
-	k := http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: !c.insecure, HttpOnly: true, SameSite: c.sameSite}
-	c.put(h, name, k.String())
+func (c *cookies) clear(h http.Header, name string) { c.put(h, name, c.line(name, "", 0)) }
+
+// line writes a Set-Cookie field (RFC 6265 section 4.1). Names were checked at the start and values
+// are base64url, so that nothing needs quoting. A negative age: until the browser ends.
+func (c *cookies) line(name, value string, age int) string {
+	b := make([]byte, 0, 192)
+	b = append(append(append(append(b, name...), '='), value...), "; Path=/"...)
+	if age >= 0 {
+		b = strconv.AppendInt(append(b, "; Max-Age="...), int64(age), 10)
+	}
+	b = append(b, "; HttpOnly"...)
+	if !c.insecure {
+		b = append(b, "; Secure"...)
+	}
+	if c.sameSite == http.SameSiteStrictMode {
+		return string(append(b, "; SameSite=Strict"...))
+	}
+	return string(append(b, "; SameSite=Lax"...))
 }
 
 func (c *cookies) put(h http.Header, name, line string) {
-	kept := h["Set-Cookie"][:0:0]
+	var kept []string
 	for _, other := range h["Set-Cookie"] {
 		if _, ours := named(other, name); !ours {
 			kept = append(kept, other)
