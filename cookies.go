@@ -74,7 +74,7 @@ func (c *cookies) find(h http.Header) (p presented) {
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
-			for part != "" && (part[0] == ' ' || part[0] == '\t') {
+			for part != "" && isBlank(part[0]) {
 				part = part[1:]
 			}
 			if value, ok := named(part, c.session); ok {
@@ -87,11 +87,17 @@ func (c *cookies) find(h http.Header) (p presented) {
 	return p
 }
 
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
 func named(part, name string) (value string, ok bool) {
 	if len(part) <= len(name) || part[len(name)] != '=' || part[:len(name)] != name {
 		return "", false
 	}
-	return strings.TrimRight(part[len(name)+1:], " \t"), true
+	value = part[len(name)+1:]
+	for value != "" && isBlank(value[len(value)-1]) {
+		value = value[:len(value)-1]
+	}
+	return value, true
 }
 
 // set makes the answer carry a token, in place of any cookie of that name it already sets, and keeps

@@ -131,6 +131,36 @@ func TestStaleLease(t *testing.T) { // G9, R17, R21, PD8
 	}
 }
 
+// slowClock is a clock that only the test moves; nothing falls due by it.
+type slowClock struct{ passed time.Duration }
+
+func (c *slowClock) Now() (time.Time, time.Duration) {
+	return time.Unix(2e9, 0).Add(c.passed), c.passed
+}
+func (c *slowClock) AfterFunc(time.Duration, func()) func() bool {
+	return func() bool { return true }
+}
+
+// A lease counts from when its poll was sent: what happened while the answer was under way is not in
+// it.
+func TestLeaseCountsFromSending(t *testing.T) { // R9, R17
+	clock := &slowClock{}
+	store := &polled{poll: func(p counterfoil.Page, err error) (counterfoil.Page, error) {
+		clock.passed += 3 * time.Second
+		return p, err
+	}}
+	m, _ := sessiontest.New(t, func(c *counterfoil.Config) {
+		store.Store, c.Store, c.Clock = c.Store, store, clock
+	})
+	if h := m.Health(); h.LeaseAge != 3*time.Second || !h.LeaseFresh {
+		t.Errorf("after an answer that took 3 s: %+v", h)
+	}
+	clock.passed += 2 * time.Second
+	if h := m.Health(); h.LeaseFresh {
+		t.Errorf("5 s after the poll was sent: %+v", h)
+	}
+}
+
 // The near cache keeps to its bytes and loses nobody by it.
 func TestCacheIsBounded(t *testing.T) {
 	m, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.CacheBytes = 256 << 10 })

@@ -62,7 +62,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	}
 	policy := cfg.Policy.withDefaults(lease)
 	cookies, cookieErr := newCookies(cfg.Cookie)
-	if err := errors.Join(cfg.check(lease), policy.check(), cookieErr); err != nil {
+	if err := errors.Join(cfg.check(lease), policy.check(lease), cookieErr); err != nil {
 		return nil, err
 	}
 	m := &Manager{

@@ -79,8 +79,8 @@ func (p Policy) withDefaults(lease time.Duration) Policy {
 	return p
 }
 
-// check returns all faults of a policy whose defaults are filled in.
-func (p Policy) check() error {
+// check returns all faults of a policy whose defaults are filled in, for a node whose lease is lease.
+func (p Policy) check(lease time.Duration) error {
 	var errs []error
 	fault := func(bad bool, format string, args ...any) {
 		if bad {
@@ -94,7 +94,7 @@ func (p Policy) check() error {
 		fault(l.d < time.Second, "%s is %v; it must be at least 1s, and nothing means \"no limit\"", l.name, l.d)
 		fault(l.d > 400*day, "%s is %v; it must be at most 400 days", l.name, l.d)
 	}
-	fault(p.Grace < 0, "Grace is negative")
+	fault(p.Grace < 2*lease, "Grace is %v; it must be at least twice the lease (%v), or a node that has not heard of a rotation takes an honest client for a thief", p.Grace, lease)
 	fault(p.Rotate < 2*p.Grace, "Rotate is %v; it must be at least twice Grace (%v)", p.Rotate, p.Grace)
 	fault(p.PerSubject < 1, "PerSubject is %d; it must be at least 1", p.PerSubject)
 	fault(p.AtLimit > Deny, "AtLimit is %d, which is no Overflow", p.AtLimit)
