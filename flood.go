@@ -19,7 +19,7 @@ type flood struct {
 	mu       sync.Mutex
 	sources  [1 << 13]bucket
 	sessions [1 << 13]bucket
-	dead     [1 << 13]deadToken
+	dead     [1 << 11][4]deadToken // a few to a place, so that two that meet do not push each other out
 }
 
 // deadToken is one that names no session; what no session had, none will get, but from a sign-in
@@ -96,22 +96,41 @@ func (f *flood) refused(a netip.Addr, id ID, now instant) (first bool) {
 func (f *flood) isDead(id ID, tagged bool, now instant) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d := &f.dead[f.place(id[:])]
-	return d.id == id && d.tagged == tagged && now.ms() < d.ms+deadFor.Milliseconds()
+	for _, d := range f.deadAt(id) {
+		if d.id == id {
+			return d.tagged == tagged && now.ms() < d.ms+deadFor.Milliseconds()
+		}
+	}
+	return false
 }
+
+// deadAt is where id may stand among the dead.
+func (f *flood) deadAt(id ID) []deadToken { return f.dead[f.place(id[:])%uint64(len(f.dead))][:] }
 
 func (f *flood) setDead(id ID, tagged bool, now instant) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dead[f.place(id[:])] = deadToken{id, tagged, now.ms()}
+	place := f.deadAt(id)
+	oldest := &place[0]
+	for i := range place {
+		if d := &place[i]; d.id == id || d.ms < oldest.ms {
+			if oldest = d; d.id == id {
+				break
+			}
+		}
+	}
+	*oldest = deadToken{id, tagged, now.ms()}
 }
 
 // created makes id good.
 func (f *flood) created(id ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if d := &f.dead[f.place(id[:])]; d.id == id {
-		*d = deadToken{}
+	place := f.deadAt(id)
+	for i := range place {
+		if place[i].id == id {
+			place[i] = deadToken{}
+		}
 	}
 }
 
