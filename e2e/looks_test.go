@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -156,4 +157,32 @@ func TestPagesOfTrouble(t *testing.T) {
 	must(t, "", "session", "end", "--all", "--data", dir)
 	b.click(".current button")
 	b.page("ended", "Not signed in", 401)
+}
+
+// Names and texts that somebody chose break no page: as long as allowed, and full of markup.
+func TestPagesOfHostileNames(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	name := strings.Repeat("w", 64)
+	addUser(t, dir, name)
+	s := serve(t, dir)
+	b := openBrowser(t)
+	b.open(s.url + "/")
+	b.signIn(`"><img src=x onerror=alert(1)>`, passphrase)
+	b.page("hostile-name", "Sign in", 401)
+	if got := b.value("#username"); got != `"><img src=x onerror=alert(1)>` {
+		t.Errorf("the name is shown again as %q", got)
+	}
+	b.signIn(name, passphrase)
+	note := `</script><script>alert(1)</script>"'<b>` + strings.Repeat("w", 150)
+	b.fill("#note", note)
+	b.click("main form button")
+	b.page("hostile-note", "Welcome, "+name, 200)
+	if got := b.value("#note"); got != note {
+		t.Errorf("the note is %q", got)
+	}
+	b.open(s.url + "/auth/account")
+	b.page("long-name", "Your sessions", 200)
+	b.open(s.url + "/auth/login?next=" + url.QueryEscape(`/"><script>alert(1)</script>`))
+	b.page("hostile-next", "Sign in", 200)
 }
