@@ -189,9 +189,16 @@ func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSe
 	if err != nil {
 		return false, err
 	}
+	e := s.view.e
 	values, err := change(stored)
 	if err != nil {
 		return false, err
+	}
+	if now := s.view.e; now != e { // change used the session
+		if now == nil || now.id != e.id {
+			return false, ErrEnded
+		}
+		return true, nil
 	}
 	if err := m.fits(values); err != nil {
 		return false, err
@@ -205,7 +212,7 @@ func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSe
 	case err != nil:
 		return false, s.lost(err)
 	}
-	e := m.newEntry(rec, i, s.view.e.proved[0].n, s.view.e.proved[0].v, s.view.e)
+	e = m.newEntry(rec, i, s.view.e.proved[0].n, s.view.e.proved[0].v, s.view.e)
 	if m.keepValues {
 		e.values.Store(&values)
 	}
@@ -245,7 +252,7 @@ func (s *Session) update(name string, f func(old []byte) ([]byte, error)) error 
 		if has {
 			old = pending
 		}
-		data, err := f(old)
+		data, err := s.unlocked(f, old)
 		if err != nil {
 			return nil, err
 		}
@@ -255,4 +262,11 @@ func (s *Session) update(name string, f func(old []byte) ([]byte, error)) error 
 		delete(s.edits, name)
 	}
 	return err
+}
+
+// unlocked calls f, which may use the session; s is locked before and after.
+func (s *Session) unlocked(f func([]byte) ([]byte, error), old []byte) ([]byte, error) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return f(old)
 }

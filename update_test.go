@@ -1,0 +1,58 @@
+package counterfoil_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/sessiontest"
+)
+
+// The function given to Update may use its session: a request that waited for itself would never
+// end, and a few of them would stop the program.
+func TestUpdateMayUseItsSession(t *testing.T) {
+	m, _ := sessiontest.New(t)
+	token, _ := tokenOf(t, m, "alice")
+	inUpdate := func(f func(s *counterfoil.Session) error) (n int, err error) {
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Cookie", "__Host-Http-session="+token)
+			m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				s := m.FromContext(r.Context())
+				err = count.Update(s, func(n int) (int, error) { return n + 1, f(s) })
+				n, _ = count.Get(s)
+			})).ServeHTTP(httptest.NewRecorder(), r)
+		}()
+		select {
+		case <-over:
+			return n, err
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for itself")
+			return 0, nil
+		}
+	}
+	if n, err := inUpdate(func(s *counterfoil.Session) error {
+		_, err := note.Get(s)
+		return errors.Join(err, note.Set(s, "x"))
+	}); n != 1 || err != nil {
+		t.Errorf("reading and setting another value: %d, %v", n, err)
+	}
+	if _, err := inUpdate(func(s *counterfoil.Session) error {
+		return count.Update(s, func(n int) (int, error) { return n + 10, nil })
+	}); err == nil {
+		t.Error("an update within an update of the same value went well, though one of them is lost")
+	}
+	if _, err := inUpdate(func(*counterfoil.Session) error { return errors.New("no") }); err == nil || err.Error() != "no" {
+		t.Errorf("an error came back as %v", err)
+	}
+	if _, err := inUpdate(func(s *counterfoil.Session) error {
+		return s.SignIn(counterfoil.Identity{Subject: "bob"})
+	}); !errors.Is(err, counterfoil.ErrEnded) {
+		t.Errorf("signed in as somebody else meanwhile: %v", err)
+	}
+}
