@@ -34,11 +34,15 @@ import (
 type Options struct {
 	// Random makes the incarnation of a new file. nil: crypto/rand.
 	Random io.Reader
+	// Shared: more than one manager of this process uses the store, so that none may cache values,
+	// and waiting for a revocation waits for all of them.
+	Shared bool
 }
 
 // Store is a counterfoil.Store in a SQLite file. All methods are safe for use by many goroutines.
 type Store struct {
 	incarnation string
+	shared      bool
 	lock        io.Closer
 	db          *sql.DB
 	conns       []*conn // the writer's and the readers'
@@ -94,6 +98,7 @@ func open(path string, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
 	}
 	s := &Store{
+		shared:   o.Shared,
 		db:       sql.OpenDB(connector),
 		requests: make(chan *request),
 		readers:  make(chan *conn, readers()),
@@ -132,10 +137,10 @@ func open(path string, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// Capabilities says that what is acknowledged is durable and seen by all, and that nobody else
-// writes.
+// Capabilities says that what is acknowledged is durable and seen by all; whether others write is as
+// Options said.
 func (s *Store) Capabilities() counterfoil.Capabilities {
-	return counterfoil.Capabilities{Durable: true, Linearizable: true}
+	return counterfoil.Capabilities{Durable: true, Linearizable: true, Shared: s.shared}
 }
 
 // Accounts is the account store in the same file; it lives until the Store is closed.
