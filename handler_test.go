@@ -190,7 +190,7 @@ func TestPersistentCookie(t *testing.T) { // C11, C12, F1, S14
 	}
 }
 
-func TestExpiry(t *testing.T) { // C29, T37, T47, F3, F4, F11, F14, F15, F18, S25, S49, P34
+func TestExpiry(t *testing.T) { // C29, P92, T37, T47, F3, F4, F11, F14, F15, F18, S25, S49, P34
 	for _, c := range []struct {
 		name  string
 		steps []time.Duration // a request after each

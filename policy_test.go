@@ -264,7 +264,7 @@ func TestCheckThenTouch(t *testing.T) { // D14, D15, D22, P32, P34, P52, PD7, F1
 }
 
 // What was tampered with or cannot be read is nobody's, and no fault of the server.
-func TestUnreadableRecords(t *testing.T) { // SD2, P1, P30, P49, C14, FD7
+func TestUnreadableRecords(t *testing.T) { // SD2, P92, P1, P30, P49, C14, FD7
 	edits := map[string]func(*counterfoil.Record){
 		"identity cut":         func(r *counterfoil.Record) { r.Identity = r.Identity[:len(r.Identity)-1] },
 		"identity empty":       func(r *counterfoil.Record) { r.Identity = nil },

@@ -150,7 +150,7 @@ func TestParallelSignIns(t *testing.T) { // T7, T4
 }
 
 // Bad tokens from one source are refused before they reach the store, and somebody is told.
-func TestFloodOfBadTokens(t *testing.T) { // T8, P21, S12 of SD12
+func TestFloodOfBadTokens(t *testing.T) { // T8, P21
 	var alarms, loads int
 	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
 		c.Observe = func(e counterfoil.Event) {

@@ -179,6 +179,7 @@ func (r *run) signedIn(t *testing.T, path string) *http.Request {
 	return next
 }
 
+// P84: TLS 1.2 at the least; the plain listener only sends on to https.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certificate(t, dir, 1)
