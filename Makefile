@@ -14,7 +14,9 @@ lint:
 	scripts/lint
 
 unit:
-	go test -race -p 2 -timeout 15m ./...
+	mkdir -p dist
+	go test -race -p 2 -timeout 15m -coverprofile=dist/cover.out ./...
+	scripts/cover dist/cover.out
 
 # The modules that are nobody's dependency: end to end, and the benchmarks' own tests.
 modules:
@@ -25,10 +27,7 @@ FUZZTIME ?= 5s
 fuzz:
 	scripts/fuzz $(FUZZTIME)
 
-cover:
-	mkdir -p dist
-	go test -p 2 -timeout 15m -coverpkg=./... -coverprofile=dist/cover.out ./...
-	go tool cover -func=dist/cover.out | tail -1
+cover: unit
 	go tool cover -html=dist/cover.out -o dist/cover.html
 
 # Prints ratios against other session libraries, measured in the same run; see docs/benchmarks.md.

@@ -125,6 +125,9 @@ func encodeValue(v any) ([]byte, error) {
 
 // decodeValue reads data into v, a pointer to the type it was stored with.
 func decodeValue(data []byte, v any) error {
+	if len(data) == 0 {
+		return errValueType
+	}
 	tag, data := data[0], data[1:]
 	want := func(t byte) error {
 		if tag != t {

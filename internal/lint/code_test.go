@@ -347,10 +347,10 @@ func TestEveryParserIsFuzzed(t *testing.T) {
 }
 
 // The one command that passes the tests analyses the code, too, and its groups can be run apart.
-// P91, P105, C36
+// P91, P105, C32, C36
 func TestMakeTestAnalyses(t *testing.T) {
 	for name, words := range map[string][]string{
-		"Makefile":     {"test: bootstrap lint unit modules fuzz", "go test -race", "\nunit:", "\nmodules:", "\nfuzz:", "\nbench:", "\nsoak:"},
+		"Makefile":     {"test: bootstrap lint unit modules fuzz", "go test -race", "scripts/cover", "\nunit:", "\nmodules:", "\nfuzz:", "\nbench:", "\nsoak:"},
 		"scripts/lint": {"gofmt -l", "go vet ./...", "staticcheck"},
 		".ci/run":      {"make test"},
 	} {
