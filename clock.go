@@ -45,7 +45,10 @@ const jumpLimit = time.Minute
 func newSessionClock(c Clock, floor time.Time) *sessionClock {
 	s := &sessionClock{Clock: c}
 	wall, mono := c.Now()
-	s.offset.Store(max(wall.UnixNano(), floor.UnixNano()) - int64(mono))
+	if floor.After(wall) { // a zero floor, of a new store, has no UnixNano
+		wall = floor
+	}
+	s.offset.Store(wall.UnixNano() - int64(mono))
 	s.jumped.Store(int64(mono - 2*time.Hour))
 	return s
 }

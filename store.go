@@ -23,7 +23,8 @@ type Store interface {
 	//     rec, or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded.
 	//     Evictions and ends of single sessions never refuse.
 	//   - c.Replaces: those records that exist are ended with ReasonReplaced, one ended entry each.
-	//     They do not count for the limit.
+	//     They do not count for the limit. If one of them is rec's parent or an ancestor of it:
+	//     ErrNoParent.
 	//   - c.Limit: if the subject has Max or more other live records of rec.Kind without a parent,
 	//     enough of them are ended with ReasonLimit, in the asked order, to leave Max-1; with Deny
 	//     nothing changes and ErrLimit is returned. However many run at once, no more than Max are

@@ -15,6 +15,7 @@ func createProofs() []proof {
 		{"Create/since", "if it is not 0 and an ended-subject or ended-all entry from that position on covers rec", createHeedsSince},
 		{"Create/since-trimmed", "or the log no longer reaches back that far, or Since is above head + 1: ErrSuperseded.", createSinceOutsideLog},
 		{"Create/replaces", "those records that exist are ended with ReasonReplaced, one ended entry each.", createReplaces},
+		{"Create/replaced-parent", "If one of them is rec's parent or an ancestor of it: ErrNoParent.", createReplacesParent},
 		{"Create/descendants", "Descendants of what is replaced or evicted end too, with an ended entry each, ReasonParent.", createEndsDescendants},
 		{"Create/exists", "If the ID is taken: ErrExists", createExists},
 		{"Create/again", "but for the same rec with the same c.Entry.Op: the first call's result again, so that a retry is safe", createAgain},
@@ -112,6 +113,24 @@ func createNeedsParent(f *fixture) {
 	_, err := f.s.Create(f.ctx, record(p.Subject, childOf(p)), creation())
 	f.is(err, counterfoil.ErrNoParent)
 	f.same("entries since", len(f.after(head)), 1)
+}
+
+func createReplacesParent(f *fixture) {
+	grandparent := f.signIn(newSubject())
+	parent, other := record(grandparent.Subject, childOf(grandparent)), f.signIn(newSubject())
+	f.create(parent)
+	head := f.head()
+	for name, replaced := range map[string]counterfoil.ID{"parent": parent.ID, "grandparent": grandparent.ID} {
+		child := record(parent.Subject, childOf(parent))
+		_, err := f.s.Create(f.ctx, child, creation(replaces(other.ID, replaced)))
+		if err == nil {
+			f.Fatalf("%s: a child came into being that hangs on nothing", name)
+		}
+		f.is(err, counterfoil.ErrNoParent)
+		f.gone(child)
+		f.lives(grandparent, parent, other) // refused, it changed nothing
+	}
+	f.same("entries since", len(f.after(head)), 0)
 }
 
 func createHeedsSince(f *fixture) {

@@ -30,6 +30,9 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 	if c.Since != 0 && s.log.covered(c.Since, rec) {
 		return counterfoil.Created{}, counterfoil.ErrSuperseded
 	}
+	if s.replacesAncestor(rec, c.Replaces) {
+		return counterfoil.Created{}, counterfoil.ErrNoParent
+	}
 	surplus := s.surplus(rec, c)
 	if len(surplus) > 0 && c.Limit.Order == counterfoil.Deny {
 		return counterfoil.Created{}, counterfoil.ErrLimit
@@ -56,6 +59,18 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 		s.log.outcomes.set(rec.Born, counterfoil.Revoked{Ended: slices.Clone(evicted)})
 	}
 	return counterfoil.Created{Seq: rec.Born, Evicted: evicted}, nil
+}
+
+// replacesAncestor reports whether rec would hang on what goes in its favour.
+func (s *Store) replacesAncestor(rec *counterfoil.Record, replaces []counterfoil.ID) bool {
+	for id := rec.Parent; !id.IsZero(); {
+		if slices.Contains(replaces, id) {
+			return true
+		}
+		parent, _ := s.read(id)
+		id = parent.lineage().parent
+	}
+	return false
 }
 
 // surplus returns the records that must go before rec may come.

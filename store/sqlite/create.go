@@ -52,6 +52,11 @@ func create(db *conn, r *counterfoil.Record, c counterfoil.Creation) (counterfoi
 			return none, err
 		}
 	}
+	if len(c.Replaces) > 0 { // the parent may have gone with them
+		if err := liveParent(db, r, c); err != nil {
+			return none, err
+		}
+	}
 	evicted, err := keepLimit(db, r, c)
 	if err != nil {
 		return none, err
@@ -81,7 +86,7 @@ func liveParent(db *conn, r *counterfoil.Record, c counterfoil.Creation) error {
 	if err != nil {
 		return err
 	}
-	if !parent.Live(c.Entry.Time) || slices.Contains(c.Replaces, r.Parent) {
+	if !parent.Live(c.Entry.Time) {
 		return counterfoil.ErrNoParent
 	}
 	return nil
