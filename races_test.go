@@ -88,7 +88,7 @@ func (c *cluster) wantDead(t *testing.T, token string) {
 }
 
 // A request in flight that writes must not bring an ended session back.
-func TestG2WriteAgainstEnd(t *testing.T) { // T13, S24, S31, P30, P32, F19
+func TestG2WriteAgainstEnd(t *testing.T) { // T13, S31, F19
 	for how, end := range ends {
 		for _, path := range []string{"/count", "/note/late"} {
 			for _, at := range []string{"Load", "Load/answer", "Update", "Update/answer"} {
@@ -121,7 +121,7 @@ func TestG2WriteAgainstEnd(t *testing.T) { // T13, S24, S31, P30, P32, F19
 }
 
 // The same without gates: many writers at full speed.
-func TestG2WritersAgainstSignOut(t *testing.T) { // S24, P30
+func TestG2WritersAgainstSignOut(t *testing.T) { // S31
 	eachStore(t, func(t *testing.T, c *cluster) {
 		for range 10 {
 			token := c.nodes[0].signIn(t, "alice")
@@ -239,7 +239,7 @@ func TestG2PasswordChangeAgainstSignIn(t *testing.T) { // R14, S4
 }
 
 // However many sign in at once, no more than the limit are in afterwards.
-func TestG2LimitAgainstSignIns(t *testing.T) { // T4, T7, S28, S29
+func TestG2LimitAgainstSignIns(t *testing.T) { // SD5, S37
 	for _, order := range []counterfoil.Overflow{counterfoil.EvictIdle, counterfoil.EvictOldest, counterfoil.Deny} {
 		t.Run(order.String(), func(t *testing.T) {
 			eachStore(t, func(t *testing.T, c *cluster) {
@@ -303,7 +303,7 @@ func TestG5ConfirmAgainstConfirm(t *testing.T) { // R2.2
 }
 
 // Parallel requests of one session lose nothing, whichever nodes they come to.
-func TestG5NoLostUpdate(t *testing.T) { // P19, P20
+func TestG5NoLostUpdate(t *testing.T) { // PD9
 	eachStore(t, func(t *testing.T, c *cluster) {
 		token := c.nodes[0].signIn(t, "alice")
 		parallel(2, func(n int) {
@@ -334,7 +334,7 @@ func reads(n *node, text *string) http.Handler {
 }
 
 // Two requests that set different keys both win, in whichever order they end.
-func TestG5DifferentKeysBothWin(t *testing.T) { // P19
+func TestG5DifferentKeysBothWin(t *testing.T) { // PD9
 	for _, at := range []string{"Load", "Load/answer", "Update", "Update/answer"} {
 		t.Run(at, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, c *cluster) {
