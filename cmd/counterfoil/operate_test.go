@@ -139,6 +139,7 @@ func TestControlSocket(t *testing.T) {
 	cf("user", "list", "--data", dir).want(t, 0, "NAME")
 	s.cmd.Process.Signal(syscall.SIGSTOP)
 	defer s.cmd.Process.Signal(syscall.SIGCONT)
+	cf("user", "list", "--data", dir).want(t, 4, "starting or hung") // the kernel still connects
 	if err := os.Remove(filepath.Join(dir, "control.sock")); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ func auditVerify(ctx context.Context, c *call) error {
 		return nil
 	}
 	text := fmt.Sprintf("the audit is whole: %d lines", chain.Lines)
+	if chain.Lines == 1 {
+		text = "the audit is whole: 1 line"
+	}
 	if chain.Unverifiable > 0 {
 		text += fmt.Sprintf(", %d of them under keys that are gone and not verifiable", chain.Unverifiable)
 	}

@@ -56,7 +56,7 @@ func (c *call) writeFindings(found []operate.Finding) error {
 // policy shows the limits of the server that runs, else those that one would have.
 func policy(ctx context.Context, c *call) error {
 	limits := operate.Limits(c.cfg)
-	if client, err := c.running(); err == nil {
+	if client := c.running(ctx); client != nil {
 		if err := client.Get(ctx, "/v1/policy", nil, &limits); err != nil {
 			return err
 		}

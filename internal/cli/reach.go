@@ -52,37 +52,41 @@ func (c *call) reach(ctx context.Context) (*operate.Lock, *operate.Client, error
 	case !there && c.command.name != "user add":
 		return nil, nil, exit(exitNotFound, "%w in %s: start `counterfoil serve`, or name its folder with --data", errNoInstallation, c.cfg.Data)
 	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := operate.PrepareFolder(c.cfg.Data); err != nil {
-		if client, dialErr := c.running(); dialErr == nil { // root may ask another user's server
+		if client := c.running(waiting); client != nil { // root may ask another user's server
 			return nil, client, nil
 		}
 		return nil, nil, err
 	}
-	for tries := patience / pause; ; tries-- {
+	for {
 		lock, err := operate.TakeLock(c.cfg.Data)
 		if !errors.Is(err, operate.ErrLocked) {
 			return lock, nil, err
 		}
-		if client, err := c.running(); err == nil {
+		if client := c.running(waiting); client != nil {
 			return nil, client, nil
 		}
-		if tries == 0 {
-			return nil, nil, exit(exitUnreachable, "%w and does not answer on its control socket: it is starting or hung; try again, or stop it", err)
+		if operate.Pause(waiting, c.clock, pause) == nil {
+			continue
 		}
-		if err := operate.Pause(ctx, c.clock, pause); err != nil {
-			return nil, nil, err
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
 		}
+		return nil, nil, exit(exitUnreachable, "%w and does not answer on its control socket: it is starting or hung; try again, or stop it", err)
 	}
 }
 
-// running returns a client of the server that runs on the data folder.
-func (c *call) running() (*operate.Client, error) {
-	conn, err := operate.DialControl(c.cfg.Data, time.Second)
-	if err != nil {
-		return nil, err
+// running returns a client of the server that runs on the data folder, or nil if none answers.
+func (c *call) running(ctx context.Context) *operate.Client {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client := operate.Remote(c.cfg.Data)
+	if !client.Answers(ctx) {
+		return nil
 	}
-	conn.Close()
-	return operate.Remote(c.cfg.Data), nil
+	return client
 }
 
 // place says where the installation is. A command's own log is for warnings alone.

@@ -137,7 +137,11 @@ func (l *loader) file(flags map[string][]string, env map[string]string) {
 	case err != nil && !explicit && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
 		return
 	case err != nil:
-		l.fault(path, strings.TrimPrefix(err.Error(), "open "+path+": "))
+		why := strings.TrimPrefix(err.Error(), "open "+path+": ")
+		if explicit && errors.Is(err, fs.ErrNotExist) {
+			why += "; name the file with --config, or leave that out"
+		}
+		l.fault(path, why)
 		return
 	}
 	l.cfg.File = path

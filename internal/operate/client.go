@@ -33,6 +33,21 @@ func Local(o *Operations) *Client {
 	return &Client{http: http.Client{Transport: inProcess{o.Handler()}}}
 }
 
+// Answers reports whether a server answers at all before ctx ends. One that hangs still has a socket,
+// which the kernel goes on connecting to.
+func (c *Client) Answers(ctx context.Context) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://control/", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return true // whatever it says
+}
+
 // Get asks for path and reads the answer into out.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
 	if len(query) > 0 {

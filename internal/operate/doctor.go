@@ -56,7 +56,11 @@ func folderFindings(c *config.Config) []Finding {
 	found := []Finding{}
 	add := func(level Level, says, fix string) { found = append(found, Finding{check, level, says, fix}) }
 	if mode := info.Mode().Perm(); mode != 0o700 {
-		add(LevelFault, fmt.Sprintf("%s has mode %04o, so others can look in", c.Data, mode), "chmod 700 "+c.Data)
+		why := "so others can look in"
+		if mode&0o077 == 0 {
+			why = "so the server cannot make files there"
+		}
+		add(LevelFault, fmt.Sprintf("%s has mode %04o, %s", c.Data, mode, why), "chmod 700 "+c.Data)
 	}
 	files, _ := filepath.Glob(c.Path("*"))
 	for _, f := range files {
@@ -116,7 +120,7 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{{check, LevelFault, "it does not answer: " + err.Error(), "see that its file can be read and written and that its disk has room"}}
 	}
-	found := []Finding{{check, LevelOK, fmt.Sprintf("answers in %v, %d changes logged", (end - begin).Round(10*time.Microsecond), page.Head), ""}}
+	found := []Finding{{check, LevelOK, fmt.Sprintf("answers in %v; its log stands at %d", (end - begin).Round(10*time.Microsecond), page.Head), ""}}
 	if took := end - begin; took > 100*time.Millisecond {
 		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), "put the store on a local disk that is less busy"})
 	}

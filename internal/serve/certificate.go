@@ -32,7 +32,7 @@ func loadCertificate(c *config.Config, clock counterfoil.Clock, log *slog.Logger
 	t.changed = t.newest()
 	pair, err := tls.LoadX509KeyPair(t.certFile, t.keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		return nil, fmt.Errorf("--tls-cert, --tls-key: %w; name the PEM files of a certificate chain and its private key", err)
 	}
 	t.current = &pair
 	return t, nil

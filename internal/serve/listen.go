@@ -2,6 +2,7 @@ package serve
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/counterfoil/counterfoil/clientip"
@@ -33,7 +35,7 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 func (s *server) listen() error {
 	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return cannotListen("--listen", err)
 	}
 	s.address = l
 	s.url = &url.URL{Scheme: "http", Host: reachable(s.cfg.Listen, l.Addr())}
@@ -47,10 +49,21 @@ func (s *server) listen() error {
 	}
 	plain, err := net.Listen("tcp", s.cfg.Redirect)
 	if err != nil {
-		return fmt.Errorf("--redirect: %w", err)
+		return cannotListen("--redirect", err)
 	}
 	s.serveOn(plain, s.redirect(), controlDrain)
 	return nil
+}
+
+func cannotListen(flag string, err error) error {
+	why := "name an address of this machine"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		why = "stop what listens there or name another address"
+	case errors.Is(err, syscall.EACCES):
+		why = "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or name a higher one"
+	}
+	return fmt.Errorf("%s: %w; %s", flag, err, why)
 }
 
 // control opens the control socket.

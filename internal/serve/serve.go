@@ -122,11 +122,11 @@ func (s *server) start(ctx context.Context) error {
 func takeLock(ctx context.Context, clock counterfoil.Clock, dir string) (*operate.Lock, error) {
 	for tries := lockTries; ; tries-- {
 		lock, err := operate.TakeLock(dir)
-		if !errors.Is(err, operate.ErrLocked) || tries == 0 {
+		if !errors.Is(err, operate.ErrLocked) {
 			return lock, err
 		}
-		if operate.Pause(ctx, clock, lockPause) != nil {
-			return nil, err
+		if tries == 0 || operate.Pause(ctx, clock, lockPause) != nil {
+			return nil, fmt.Errorf("%w; stop it, or name another folder with --data", err)
 		}
 	}
 }
