@@ -132,7 +132,8 @@ func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kin
 			return
 		}
 	}
-	m.unknown(a, "check", ErrConflict)
+	a.verdict = Unknown // the store does answer: the client's next try may be luckier
+	m.log.Warn("a session changed at every try to check it", "session", id, "tries", admitAttempts)
 }
 
 func (m *Manager) unknown(a *admission, doing string, err error) {
