@@ -128,11 +128,7 @@ func (c *Config) check(lease time.Duration) error {
 	fault(lease < time.Second || lease > time.Minute, "Lease is %v; it must be 1s to 60s", lease)
 	fault(c.ValueBytes < 0 || c.ValueBytes > 16<<20, "ValueBytes is %d; it must be 1 to 16 MiB", c.ValueBytes)
 	fault(len(c.Realm) > 255, "Realm is longer than 255 bytes")
-	err := errors.Join(errs...)
-	if c.Store == nil {
-		return err // the rest needs one
-	}
-	return err
+	return errors.Join(errs...)
 }
 
 // reach asks the store for what must be known before the first request.
