@@ -24,6 +24,7 @@ type admission struct {
 	malformed [2]bool
 	ambiguous bool
 	flooded   bool
+	due       bool // a successor is due, as far as is known when the request comes
 	present   bool // some token of ours was presented, good or not
 }
 
@@ -89,6 +90,7 @@ func (m *Manager) admitCached(r *http.Request, a *admission, e *entry, t *token,
 
 func (m *Manager) accept(r *http.Request, a *admission, e *entry, t *token, n uint32, now instant) {
 	a.verdict, a.entry, a.token, a.n = Valid, e, *t, n
+	a.due = n == e.gen.cur && e.gen.due(now.ms(), m.policy.Rotate)
 	if m.backdrop != nil && m.backdrop(r) {
 		return
 	}

@@ -49,7 +49,7 @@ func (m *Manager) Handler(next http.Handler) http.Handler {
 		}
 		st := &state{Context: r.Context(), w: w}
 		s := &st.session
-		s.m, s.req, s.view, s.token, s.n = m, r, View{a.entry}, a.token, a.n
+		s.m, s.req, s.view, s.token, s.n, s.due = m, r, View{a.entry}, a.token, a.n, a.due
 		s.jar.clearSession, s.jar.clearVisit = a.malformed[KindBrowser-KindVisit], a.malformed[0]
 		defer s.release()
 		next.ServeHTTP(st.writer(), r.WithContext(st))
@@ -117,16 +117,14 @@ func (st *state) replace(err error) {
 }
 
 // rotate makes the successor due, by the record as it is now, not as it was when the request came
-// (R2.1): a slow answer must not put an old token back.
+// (R2.1): a slow answer must not put an old token back. Where it was not due when the request came,
+// another answer will do.
 func (s *Session) rotate(h http.Header) {
 	e := s.view.e
-	if e == nil || s.jar.send || s.jar.clearSession || e.who.kind == KindVisit {
+	if !s.due || e == nil || s.jar.send || s.jar.clearSession || e.who.kind == KindVisit || cachedByOthers(h) {
 		return
 	}
 	m, now := s.m, s.m.clock.now()
-	if !e.gen.due(now.ms(), m.policy.Rotate) || s.n != e.gen.cur || cachedByOthers(h) {
-		return
-	}
 	if m.backdrop != nil && m.backdrop(s.req) {
 		return
 	}

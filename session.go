@@ -67,6 +67,7 @@ type Session struct {
 	view     View
 	token    token
 	n        uint32 // generation presented
+	due      bool   // its successor was due when the request came
 	begun    bool   // the answer has begun
 	hijacked bool
 	ended    error // set once the session was ended here: what reads and verbs return
