@@ -67,6 +67,27 @@ func FuzzIdentity(f *testing.F) { // P93
 	})
 }
 
+// FuzzDetail reads what a log entry says beside its clear fields.
+func FuzzDetail(f *testing.F) { // P93
+	i := sampleIdentity()
+	data, err := i.who.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:len(data)-1])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		w, err := decodeWho(data)
+		if err != nil {
+			return
+		}
+		again, err := w.encode()
+		if err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%x was read, and written as %x (%v)", data, again, err)
+		}
+	})
+}
+
 func FuzzValues(f *testing.F) { // P93
 	data, err := valueSet{"a": []byte("1"), "cart": []byte(`j[1,2]`)}.encode()
 	if err != nil {
