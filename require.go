@@ -50,8 +50,9 @@ func Level(aal int) Condition {
 	}
 }
 
-// meets is called with conditions of a caller, which may rely on somebody being signed in.
-func (m *Manager) meets(v View, cond []Condition) error {
+// Meets returns nil if v is of somebody signed in and every condition holds at this moment of session
+// time, else what [Manager.Require] would refuse with. A condition is asked only about somebody.
+func (m *Manager) Meets(v View, cond ...Condition) error {
 	if !v.SignedIn() {
 		return ErrNotSignedIn
 	}
@@ -78,7 +79,7 @@ func (m *Manager) Require(cond ...Condition) func(http.Handler) http.Handler {
 					return
 				}
 			}
-			if err := m.meets(v, cond); err != nil {
+			if err := m.Meets(v, cond...); err != nil {
 				m.refuse(w, r, err)
 				return
 			}

@@ -113,7 +113,7 @@ func (s *Session) Meets(cond ...Condition) error {
 	if s.m == nil {
 		return ErrNoHandler
 	}
-	return s.m.meets(s.View(), cond)
+	return s.m.Meets(s.View(), cond...)
 }
 
 // Confirm asks the store whether the session lives at this moment: nil, ErrEnded, or an error that

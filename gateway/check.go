@@ -73,7 +73,7 @@ func (g *Gateway) conditions(v counterfoil.View, query string) *fault {
 		default:
 			return bad
 		}
-		if err := condition(v, g.now()); err != nil {
+		if err := g.sessions.Meets(v, condition); err != nil {
 			f := &fault{status: http.StatusForbidden, code: "forbidden", title: "Not for you"}
 			if errors.Is(err, counterfoil.ErrStepUp) {
 				f.code, f.title = "step_up", "More proof is needed"
