@@ -46,6 +46,7 @@ var house = map[string][]string{
 // foreign says what of other modules a folder may import; those not listed: the standard library
 // and golang.org/x/crypto.
 var foreign = map[string][]string{
+	"store/postgres":   {"github.com/jackc/pgx"},
 	"store/sqlite":     {"modernc.org/sqlite", "golang.org/x/sys"},
 	"account":          {"golang.org/x/text"},
 	"internal/config":  {"github.com/goccy/go-yaml"},

@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/jackc/pgx/v5"
+)
+
+const loadOne = "SELECT " + recordColumns + " FROM cf_session WHERE id = $1"
+
+// Load implements counterfoil.Store. It is one statement.
+func (s *Store) Load(ctx context.Context, id counterfoil.ID) (rec *counterfoil.Record, err error) {
+	err = s.read(ctx, func(c *pgx.Conn) (err error) {
+		rec, err = scanRecord(c.QueryRow(ctx, loadOne, id[:]))
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = counterfoil.ErrNotFound
+		}
+		return err
+	})
+	return rec, err
+}
+
+// Update implements counterfoil.Store.
+func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *counterfoil.Entry) error {
+	var locks []lock
+	if changed != nil {
+		locks = lockOp(changed.Op)
+	}
+	revision := rec.Revision
+	err := s.write(ctx, locks, func(t *tx) (err error) {
+		revision, err = t.update(ctx, rec, changed)
+		return err
+	})
+	if err == nil {
+		rec.Revision = revision
+	}
+	return err
+}
+
+func (t *tx) update(ctx context.Context, r *counterfoil.Record, changed *counterfoil.Entry) (revision uint64, err error) {
+	if changed != nil {
+		if first, err := t.recall(ctx, changed.Op); err != nil {
+			return 0, err
+		} else if first != nil {
+			if first.session != r.ID {
+				return 0, counterfoil.ErrConflict
+			}
+			return first.number, nil
+		}
+	}
+	var subject, actor, parent, root []byte
+	err = t.QueryRow(ctx, "UPDATE cf_session SET idle_end = greatest(idle_end, least($1, absolute_end)), identity_key = $2, values_key = $3, "+
+		"identity_count = $4, values_count = $5, sealed = $6, vals = $7, verifier_key = $8, epoch = $9, revision = revision + 1 "+
+		"WHERE id = $10 AND revision = $11 RETURNING subject, actor, parent, root",
+		r.IdleEnd.UnixMilli(), int64(r.IdentityKey), int64(r.ValuesKey), int64(r.IdentityCount), int64(r.ValuesCount),
+		r.Identity, r.Values, int64(r.VerifierKey), int64(r.Epoch), r.ID[:], int64(r.Revision),
+	).Scan(&subject, &actor, &parent, &root)
+	if errors.Is(err, pgx.ErrNoRows) {
+		var exists bool
+		if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM cf_session WHERE id = $1)", r.ID[:]).Scan(&exists); err != nil {
+			return 0, err
+		} else if exists {
+			return 0, counterfoil.ErrConflict
+		}
+		return 0, counterfoil.ErrNotFound
+	}
+	if err != nil {
+		return 0, err
+	}
+	revision = r.Revision + 1
+	if changed == nil {
+		return revision, nil
+	}
+	e := *changed
+	e.Kind, e.Session, e.Revision = counterfoil.EntryChanged, r.ID, revision
+	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
+	e.Parent, e.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	var seq uint64
+	t.append([]counterfoil.Entry{e}, &seq)
+	t.remember(e.Op, answered{session: r.ID, number: revision})
+	return revision, nil
+}
+
+// Touch implements counterfoil.Store: one statement, which takes the rows in order of ID.
+func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
+	if len(batch) == 0 {
+		return ctx.Err()
+	}
+	// A row is raised once by a statement, so what a batch says of one session is put together.
+	latest := make(map[counterfoil.ID]counterfoil.Touch, len(batch))
+	for _, b := range batch {
+		if old, ok := latest[b.ID]; ok {
+			if old.Seen.After(b.Seen) {
+				b.Seen = old.Seen
+			}
+			if old.IdleEnd.After(b.IdleEnd) {
+				b.IdleEnd = old.IdleEnd
+			}
+		}
+		latest[b.ID] = b
+	}
+	var ids [][]byte
+	var seen, idle []int64
+	for id, b := range latest {
+		ids, seen, idle = append(ids, id[:]), append(seen, b.Seen.UnixMilli()), append(idle, b.IdleEnd.UnixMilli())
+	}
+	return s.writeLazily(ctx, nil, func(t *tx) error {
+		t.last.Queue("WITH t AS (SELECT s.id, b.seen, b.idle FROM cf_session s JOIN unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS b(id, seen, idle) ON s.id = b.id "+
+			"WHERE s.seen < b.seen OR s.idle_end < b.idle ORDER BY s.id FOR NO KEY UPDATE OF s) "+
+			"UPDATE cf_session s SET seen = greatest(s.seen, t.seen), idle_end = greatest(s.idle_end, least(t.idle, s.absolute_end)) FROM t WHERE s.id = t.id",
+			ids, seen, idle)
+		return nil
+	})
+}
+
+// page is how many records are read before they are given out, with no connection held meanwhile.
+const page = 64
+
+// The queries behind List: each page goes on where the last one stopped.
+const (
+	listOwn    = "SELECT " + recordColumns + " FROM cf_session WHERE subject = $1 AND born > $2 ORDER BY born LIMIT $3"
+	listActing = "SELECT " + recordColumns + " FROM cf_session WHERE actor = $1 AND subject IS DISTINCT FROM $1 AND born > $2 ORDER BY born LIMIT $3"
+)
+
+// List implements counterfoil.Store.
+func (s *Store) List(ctx context.Context, subject counterfoil.SubjectHash) iter.Seq2[*counterfoil.Record, error] {
+	return func(yield func(*counterfoil.Record, error) bool) {
+		if subject == (counterfoil.SubjectHash{}) {
+			return
+		}
+		for _, query := range []string{listOwn, listActing} {
+			for after, more := uint64(0), true; more; {
+				records, err := s.records(ctx, query, subject[:], int64(after), page)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				for _, r := range records {
+					if !yield(r, nil) {
+						return
+					}
+					after = r.Born
+				}
+				more = len(records) == page
+			}
+		}
+	}
+}
+
+// Scan implements counterfoil.Store.
+func (s *Store) Scan(ctx context.Context, after counterfoil.ID, max int) ([]*counterfoil.Record, error) {
+	return s.records(ctx, "SELECT "+recordColumns+" FROM cf_session WHERE id > $1 ORDER BY id LIMIT $2", after[:], max)
+}
+
+func (s *Store) records(ctx context.Context, query string, args ...any) (records []*counterfoil.Record, err error) {
+	err = s.read(ctx, func(c *pgx.Conn) error {
+		records = nil
+		return each(ctx, c, func(row pgx.Row) error {
+			r, err := scanRecord(row)
+			records = append(records, r)
+			return err
+		}, query, args...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return records, nil
+}
