@@ -80,7 +80,7 @@ func TestUsage(t *testing.T) {
 		{"serve --dev --listen 0.0.0.0:0", "serves on loopback only"},
 		{"serve --dev --idle 0", "under a second"},
 		{"serve --dev --absolute NaN", "is no lifetime"},
-		{"serve --dev --store postgres://u:p@h/d", "this version does not have that store"},
+		{"serve --dev --store redis://u:p@h/0", "this version does not have that store"},
 		{"serve --dev --store redis://h", "this version does not have that store"},
 		{"serve --dev --store file:///d", "this version does not have that store"},
 		{"serve --dev --store gs://b", "this version does not have that store"},

@@ -67,7 +67,7 @@ func Settings() []Setting {
 		{Name: "config", Group: GroupPlace, Value: "FILE", Kind: Text, Unit: "path of a YAML file", Common: true,
 			Help: "configuration file; otherwise DIR/counterfoil.yaml if it is there",
 			set:  setText(func(c *Config) *string { return &c.File }), get: func(c *Config) string { return c.File }},
-		{Name: "store", Group: GroupPlace, Value: "DSN", Kind: Text, Default: "sqlite:DIR/sessions.db", Unit: "sqlite:PATH or memory:", Common: true,
+		{Name: "store", Group: GroupPlace, Value: "DSN", Kind: Text, Default: "sqlite:DIR/sessions.db", Unit: "sqlite:PATH, postgres://USER@HOST/DATABASE or memory:", Common: true,
 			Help: "where sessions and accounts are kept; memory: loses them at every stop",
 			set:  setStore, get: func(c *Config) string { return c.Store }},
 		{Name: "ephemeral-key", Group: GroupPlace, Kind: Switch, Default: "false", Unit: "switch",

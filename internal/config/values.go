@@ -82,11 +82,15 @@ func setStore(c *Config, text string) error {
 		if rest != "" {
 			return errors.New("memory: takes nothing after the colon")
 		}
-	case found && (scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" ||
+	case found && (scheme == "postgres" || scheme == "postgresql"):
+		if !strings.HasPrefix(rest, "//") {
+			return errors.New(scheme + ": needs a URL, such as postgres://USER@HOST/DATABASE") // the text may hold a password
+		}
+	case found && (scheme == "redis" || scheme == "rediss" ||
 		scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
-		return fmt.Errorf("%s: this version does not have that store; use memory: or sqlite:PATH", scheme)
+		return fmt.Errorf("%s: this version does not have that store; use memory:, sqlite:PATH or postgres://…", scheme)
 	default:
-		return errors.New("is no store; use memory: or sqlite:PATH") // the text may hold a password
+		return errors.New("is no store; use memory:, sqlite:PATH or postgres://…") // the text may hold a password
 	}
 	c.Store = text
 	return nil

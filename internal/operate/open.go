@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -56,9 +57,18 @@ func PrepareFolder(dir string) error {
 // Open opens an installation. The caller holds its lock.
 func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	now, _ := p.Clock.Now()
-	keys, source, err := keyring.Resolve(keyring.Options{
-		Env: p.Env, OwnPath: p.Config.Path("keys"), Ephemeral: p.Config.EphemeralKey, Now: now,
-	})
+	shared := isShared(p.Config.Store)
+	o := keyring.Options{Env: p.Env, OwnPath: p.Config.Path("keys"), Ephemeral: p.Config.EphemeralKey, Now: now}
+	if shared {
+		o.OwnPath = "" // each node would make a key of its own
+	}
+	if shared && o.Ephemeral {
+		return nil, fmt.Errorf("%w, and --ephemeral-key gives each a key of its own", ErrKeyNotShared)
+	}
+	keys, source, err := keyring.Resolve(o)
+	if shared && errors.Is(err, keyring.ErrNoSource) {
+		return nil, fmt.Errorf("%w: give all of them the same key in %s or %s; make it with `counterfoil key generate`", ErrKeyNotShared, keyring.EnvKeyFile, keyring.EnvKey)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +100,25 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	return i, nil
 }
 
+// ErrKeyNotShared says that a store is shared and the key is not.
+var ErrKeyNotShared = errors.New("the store is for several nodes, and these need one key")
+
+// isShared reports whether other nodes may use the store that a DSN names.
+func isShared(dsn string) bool {
+	scheme, _, _ := strings.Cut(dsn, ":")
+	return scheme == "postgres" || scheme == "postgresql"
+}
+
 // openStore opens the store that the DSN names, and no other if that fails.
 func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, error) {
 	scheme, path, _ := strings.Cut(p.Config.Store, ":")
+	if isShared(p.Config.Store) {
+		s, err := postgres.Open(ctx, p.Config.Store, postgres.Options{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("the store %s: %w", postgres.Redact(p.Config.Store), err)
+		}
+		return s, s.Accounts(), nil
+	}
 	if scheme == "memory" {
 		s := memory.New(memory.Options{})
 		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")

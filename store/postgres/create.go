@@ -67,6 +67,11 @@ func (t *tx) create(ctx context.Context, r *counterfoil.Record, c counterfoil.Cr
 		}
 		entries = append(entries, gone.entries...)
 	}
+	if len(c.Replaces) > 0 { // the parent may have gone with them
+		if err := t.liveParent(ctx, r, c); err != nil {
+			return err
+		}
+	}
 	surplus, err := t.surplus(ctx, r, c)
 	if err != nil {
 		return err
@@ -94,9 +99,6 @@ func (t *tx) create(ctx context.Context, r *counterfoil.Record, c counterfoil.Cr
 func (t *tx) liveParent(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation) error {
 	if r.Parent.IsZero() {
 		return nil
-	}
-	if slices.Contains(c.Replaces, r.Parent) {
-		return counterfoil.ErrNoParent
 	}
 	parent, err := scanRecord(t.QueryRow(ctx, "SELECT "+recordColumns+" FROM cf_session WHERE id = $1 FOR SHARE", r.Parent[:]))
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !parent.Live(c.Entry.Time) {

@@ -21,7 +21,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -32,7 +31,6 @@ type Server struct {
 	folder  string
 	bin     string
 	as      *syscall.SysProcAttr
-	process *exec.Cmd
 	schemas atomic.Int64
 }
 
@@ -70,7 +68,7 @@ func Start() (_ *Server, err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return s, s.start()
+	return s, s.Recover()
 }
 
 // binaries finds the folder with the newest server.
@@ -111,52 +109,27 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// start starts the server on what its folder holds and waits until it answers.
-func (s *Server) start() error {
-	s.process = s.command("postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=",
-		"-c", "fsync=on", "-c", "shared_buffers=32MB", "-c", "max_connections=100", "-c", "max_wal_size=128MB")
-	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+// control runs pg_ctl on our server, which it knows by its process ID.
+func (s *Server) control(args ...string) error {
+	c := s.command("pg_ctl", append([]string{"-D", s.data(), "-w", "-t", "60"}, args...)...)
+	if err := c.Run(); err != nil { // its output must be no pipe: the server would hold it open
+		log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+		return fmt.Errorf("pg_ctl %s: %w\n%s", args[0], err, log)
 	}
-	defer log.Close()
-	s.process.Stdout, s.process.Stderr = log, log
-	if err := s.process.Start(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	for {
-		c, err := pgx.Connect(ctx, s.DSN(""))
-		if err == nil {
-			return c.Close(ctx)
-		}
-		select {
-		case <-ctx.Done():
-			text, _ := os.ReadFile(log.Name())
-			return errors.Join(fmt.Errorf("the server does not answer: %w\n%s", err, text), s.kill())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// kill stops the server as a crash would, and waits for its end.
-func (s *Server) kill() error {
-	if err := s.process.Process.Signal(syscall.SIGQUIT); err != nil {
-		return err
-	}
-	_ = s.process.Wait() // it says that it was told to
 	return nil
 }
 
-// Crash stops the server at once, as by pg_ctl stop -m immediate.
-func (s *Server) Crash() error { return s.kill() }
+// Crash stops the server at once and without its doing anything more.
+func (s *Server) Crash() error { return s.control("stop", "-m", "immediate") }
 
-// Recover starts a server that crashed.
-func (s *Server) Recover() error { return s.start() }
+// Recover starts a server that crashed, on what it left.
+func (s *Server) Recover() error {
+	return s.control("start", "-l", filepath.Join(s.folder, "log"), "-o",
+		"-k "+s.folder+" -c listen_addresses= -c fsync=on -c shared_buffers=32MB -c max_connections=100 -c max_wal_size=128MB")
+}
 
 // Stop stops the server and removes its folder.
-func (s *Server) Stop() error { return errors.Join(s.kill(), os.RemoveAll(s.folder)) }
+func (s *Server) Stop() error { return errors.Join(s.Crash(), os.RemoveAll(s.folder)) }
 
 // DSN returns how to reach a schema; "": the public one.
 func (s *Server) DSN(schema string) string {

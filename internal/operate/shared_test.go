@@ -1,0 +1,71 @@
+package operate_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
+)
+
+// PD12: a store that several nodes share is not opened without a key that they share, and two nodes
+// with one key are one installation.
+func TestSharedStore(t *testing.T) {
+	server, err := postgrestest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, clock := context.Background(), counterfoil.SystemClock()
+	dsn, err := server.Empty(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := keyring.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := made.Line()
+	at := func(flags map[string]string, env map[string]string) (*operate.Installation, error) {
+		cfg := load(t, flags)
+		if err := operate.PrepareFolder(cfg.Data); err != nil {
+			t.Fatal(err)
+		}
+		return operate.Open(ctx, operate.Place{
+			Config: cfg, Clock: clock, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		})
+	}
+	for name, flags := range map[string]map[string]string{
+		"no key": {"store": dsn}, "ephemeral key": {"store": dsn, "ephemeral-key": "true"},
+	} {
+		if _, err := at(flags, nil); !errors.Is(err, operate.ErrKeyNotShared) {
+			t.Errorf("%s: %v, want ErrKeyNotShared", name, err)
+		}
+	}
+	for range 2 {
+		i, err := at(map[string]string{"store": dsn}, map[string]string{keyring.EnvKey: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = i.Store.Close() })
+		if !i.Store.Capabilities().Shared {
+			t.Error("the store does not know that it is shared")
+		}
+	}
+	_, err = at(map[string]string{"store": "postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1"}, map[string]string{keyring.EnvKey: key})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("an unreachable server: %v; want an error without the password", err)
+	}
+}
