@@ -47,6 +47,7 @@ var house = map[string][]string{
 // and golang.org/x/crypto.
 var foreign = map[string][]string{
 	"store/sqlite":     {"modernc.org/sqlite", "golang.org/x/sys"},
+	"store/redis":      {"github.com/redis/rueidis"},
 	"account":          {"golang.org/x/text"},
 	"internal/config":  {"github.com/goccy/go-yaml"},
 	"keyring":          {"golang.org/x/sys"},
