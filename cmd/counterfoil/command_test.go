@@ -81,7 +81,7 @@ func TestUsage(t *testing.T) {
 		{"serve --dev --idle 0", "under a second"},
 		{"serve --dev --absolute NaN", "is no lifetime"},
 		{"serve --dev --store postgres://u:p@h/d", "this version does not have that store"},
-		{"serve --dev --store redis://h", "this version does not have that store"},
+		{"serve --dev --store redis:h", "needs the place of a server"},
 		{"serve --dev --store file:///d", "this version does not have that store"},
 		{"serve --dev --store gs://b", "this version does not have that store"},
 		{"serve --dev --store s3://b", "this version does not have that store"},

@@ -82,11 +82,14 @@ func setStore(c *Config, text string) error {
 		if rest != "" {
 			return errors.New("memory: takes nothing after the colon")
 		}
-	case found && (scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" ||
-		scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
-		return fmt.Errorf("%s: this version does not have that store; use memory: or sqlite:PATH", scheme)
+	case found && (scheme == "redis" || scheme == "rediss" || scheme == "unix"):
+		if !strings.HasPrefix(rest, "//") || len(rest) < 3 {
+			return fmt.Errorf("%s: needs the place of a server, such as redis://127.0.0.1:6379 or unix:///run/redis.sock", scheme)
+		}
+	case found && (scheme == "postgres" || scheme == "postgresql" || scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
+		return fmt.Errorf("%s: this version does not have that store; use memory:, sqlite:PATH or redis://HOST", scheme)
 	default:
-		return errors.New("is no store; use memory: or sqlite:PATH") // the text may hold a password
+		return errors.New("is no store; use memory:, sqlite:PATH or redis://HOST") // the text may hold a password
 	}
 	c.Store = text
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -56,9 +57,19 @@ func PrepareFolder(dir string) error {
 // Open opens an installation. The caller holds its lock.
 func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	now, _ := p.Clock.Now()
+	ownKeys := p.Config.Path("keys")
+	if sharedStore(p.Config.Store) {
+		ownKeys = "" // which no other node has
+		if p.Config.EphemeralKey {
+			return nil, ErrNoSharedKey
+		}
+	}
 	keys, source, err := keyring.Resolve(keyring.Options{
-		Env: p.Env, OwnPath: p.Config.Path("keys"), Ephemeral: p.Config.EphemeralKey, Now: now,
+		Env: p.Env, OwnPath: ownKeys, Ephemeral: p.Config.EphemeralKey, Now: now,
 	})
+	if errors.Is(err, keyring.ErrNoSource) {
+		return nil, ErrNoSharedKey
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +101,16 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	return i, nil
 }
 
+// ErrNoSharedKey refuses a store of several nodes with a key that only this one has.
+var ErrNoSharedKey = errors.New("a store that several nodes share needs a key that they share: put what `counterfoil key generate` prints " +
+	"into a file and name it in " + keyring.EnvKeyFile + ", the same for all nodes")
+
+// sharedStore reports whether nodes on other machines may use the same store.
+func sharedStore(dsn string) bool {
+	scheme, _, _ := strings.Cut(dsn, ":")
+	return scheme == "redis" || scheme == "rediss" || scheme == "unix"
+}
+
 // openStore opens the store that the DSN names, and no other if that fails.
 func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, error) {
 	scheme, path, _ := strings.Cut(p.Config.Store, ":")
@@ -97,6 +118,13 @@ func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, 
 		s := memory.New(memory.Options{})
 		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
 		return s, memaccount.New(), nil
+	}
+	if sharedStore(p.Config.Store) {
+		s, err := redis.Open(ctx, p.Config.Store, redis.Options{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("the store %s: %w", scheme, err) // the DSN may hold a password
+		}
+		return s, s.Accounts(), nil
 	}
 	s, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {

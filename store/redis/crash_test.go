@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/redis"
 )
 
@@ -40,7 +38,7 @@ func signIn(t *testing.T, s *redis.Store, r *counterfoil.Record) counterfoil.Cre
 }
 
 // A server that is killed and started again has everything that was acknowledged, and the same store
-// goes on with it. While it is away every call says "unknown". T23
+// goes on with it. While it is away every call says "unknown". G1
 func TestKilledServer(t *testing.T) {
 	on := own(t)
 	s := open(t, on.dsn(), "")
@@ -97,7 +95,7 @@ func TestKilledServer(t *testing.T) {
 	}
 }
 
-// Records expire by themselves, later than their end, and are counted and logged once. P27
+// Records expire by themselves, later than their end, and are counted and logged once. P35
 func TestExpiresByItself(t *testing.T) {
 	s, prefix := fresh(t)
 	on, _ := shared()
@@ -224,22 +222,4 @@ func TestSettings(t *testing.T) {
 	if _, err := redis.Open(t.Context(), "unix:///nowhere/at/all", redis.Options{}); err == nil {
 		t.Error("no server, and no error")
 	}
-}
-
-// Two managers on one server: what one ends, the other no longer admits. G1
-func TestTwoManagers(t *testing.T) {
-	on, _ := shared()
-	keys, err := keyring.Generate(start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prefix := rand.Text()
-	var nodes [2]*counterfoil.Manager
-	for i := range nodes {
-		if nodes[i], err = counterfoil.New(context.Background(), counterfoil.Config{Store: open(t, on.dsn(), prefix), Keys: keys}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { nodes[i].Close() })
-	}
-	twoManagers(t, nodes[0], nodes[1])
 }

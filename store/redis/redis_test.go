@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/redis/rueidis"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
@@ -79,6 +83,26 @@ func (s *server) stop() {
 
 func (s *server) dsn() string { return "unix://" + filepath.Join(s.dir, "s") }
 
+// ask sends the server one command of our own.
+func (s *server) ask(t *testing.T, words ...string) any {
+	t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{filepath.Join(s.dir, "s")}, ForceSingleClient: true, DisableCache: true,
+		DialCtxFn: func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer, err := c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToAny()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
 // own starts a server for one test.
 func own(t *testing.T, args ...string) *server {
 	t.Helper()
@@ -133,7 +157,7 @@ func reopen(t *testing.T, s *redis.Store, prefix string) *redis.Store {
 	return open(t, on.dsn(), prefix)
 }
 
-// P27, P35, T22
+// P26, P35, T22
 func TestStore(t *testing.T) {
 	prefixes := make(map[counterfoil.Store]string)
 	storetest.Run(t,

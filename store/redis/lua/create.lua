@@ -19,6 +19,12 @@ end
 
 local replaced = {}
 for _, r in ipairs(replaces) do replaced[r] = true end
+local ancestor = rec.par
+while ancestor ~= ZERO do
+  if replaced[ancestor] then return { 'parent' } end
+  local r = load(ancestor)
+  ancestor = r and r.par or ZERO
+end
 local surplus = {}
 if max > 0 and rec.par == ZERO and rec.sub ~= ZERO then
   local others = {}
