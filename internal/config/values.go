@@ -86,11 +86,14 @@ func setStore(c *Config, text string) error {
 		if !strings.HasPrefix(rest, "//") {
 			return errors.New(scheme + ": needs a URL, such as postgres://USER@HOST/DATABASE") // the text may hold a password
 		}
-	case found && (scheme == "redis" || scheme == "rediss" ||
-		scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
-		return fmt.Errorf("%s: this version does not have that store; use memory:, sqlite:PATH or postgres://…", scheme)
+	case found && (scheme == "redis" || scheme == "rediss" || scheme == "unix"):
+		if !strings.HasPrefix(rest, "//") || len(rest) < 3 {
+			return fmt.Errorf("%s: needs the place of a server, such as redis://127.0.0.1:6379 or unix:///run/redis.sock", scheme)
+		}
+	case found && (scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
+		return fmt.Errorf("%s: this version does not have that store; use memory:, sqlite:PATH, postgres://… or redis://…", scheme)
 	default:
-		return errors.New("is no store; use memory:, sqlite:PATH or postgres://…") // the text may hold a password
+		return errors.New("is no store; use memory:, sqlite:PATH, postgres://… or redis://…") // the text may hold a password
 	}
 	c.Store = text
 	return nil

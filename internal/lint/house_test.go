@@ -48,6 +48,7 @@ var house = map[string][]string{
 var foreign = map[string][]string{
 	"store/postgres":   {"github.com/jackc/pgx"},
 	"store/sqlite":     {"modernc.org/sqlite", "golang.org/x/sys"},
+	"store/redis":      {"github.com/redis/rueidis"},
 	"account":          {"golang.org/x/text"},
 	"internal/config":  {"github.com/goccy/go-yaml"},
 	"keyring":          {"golang.org/x/sys"},

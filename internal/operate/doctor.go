@@ -129,7 +129,17 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 			found = append(found, Finding{check, LevelFault, err.Error(), "stop, keep a copy of the file, and restore a backup"})
 		}
 	}
-	if !can.Durable {
+	if told, ok := o.Store.(interface {
+		Warnings(context.Context) ([]string, error)
+	}); ok {
+		says, err := told.Warnings(ctx)
+		if err != nil {
+			says = []string{err.Error()}
+		}
+		for _, w := range says {
+			found = append(found, Finding{check, LevelWarn, w, "docs/redis.md says what each setting loses"})
+		}
+	} else if !can.Durable {
 		found = append(found, Finding{check, LevelWarn, "it forgets everything when the process ends", "use --store sqlite:PATH, the default"})
 	}
 	return found

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -57,17 +58,18 @@ func PrepareFolder(dir string) error {
 // Open opens an installation. The caller holds its lock.
 func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	now, _ := p.Clock.Now()
-	shared := isShared(p.Config.Store)
-	o := keyring.Options{Env: p.Env, OwnPath: p.Config.Path("keys"), Ephemeral: p.Config.EphemeralKey, Now: now}
-	if shared {
-		o.OwnPath = "" // each node would make a key of its own
+	ownKeys := p.Config.Path("keys")
+	if sharedStore(p.Config.Store) {
+		ownKeys = "" // which no other node has
+		if p.Config.EphemeralKey {
+			return nil, ErrNoSharedKey
+		}
 	}
-	if shared && o.Ephemeral {
-		return nil, fmt.Errorf("%w, and --ephemeral-key gives each a key of its own", ErrKeyNotShared)
-	}
-	keys, source, err := keyring.Resolve(o)
-	if shared && errors.Is(err, keyring.ErrNoSource) {
-		return nil, fmt.Errorf("%w: give all of them the same key in %s or %s; make it with `counterfoil key generate`", ErrKeyNotShared, keyring.EnvKeyFile, keyring.EnvKey)
+	keys, source, err := keyring.Resolve(keyring.Options{
+		Env: p.Env, OwnPath: ownKeys, Ephemeral: p.Config.EphemeralKey, Now: now,
+	})
+	if errors.Is(err, keyring.ErrNoSource) {
+		return nil, ErrNoSharedKey
 	}
 	if err != nil {
 		return nil, err
@@ -100,35 +102,42 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 	return i, nil
 }
 
-// ErrKeyNotShared says that a store is shared and the key is not.
-var ErrKeyNotShared = errors.New("the store is for several nodes, and these need one key")
+// ErrNoSharedKey refuses a store of several nodes with a key that only this one has.
+var ErrNoSharedKey = errors.New("a store that several nodes share needs a key that they share: put what `counterfoil key generate` prints " +
+	"into a file and name it in " + keyring.EnvKeyFile + ", the same for all nodes")
 
-// isShared reports whether other nodes may use the store that a DSN names.
-func isShared(dsn string) bool {
+// sharedStore reports whether nodes on other machines may use the same store.
+func sharedStore(dsn string) bool {
 	scheme, _, _ := strings.Cut(dsn, ":")
-	return scheme == "postgres" || scheme == "postgresql"
+	return scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" || scheme == "unix"
 }
 
 // openStore opens the store that the DSN names, and no other if that fails.
 func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, error) {
-	scheme, path, _ := strings.Cut(p.Config.Store, ":")
-	if isShared(p.Config.Store) {
-		s, err := postgres.Open(ctx, p.Config.Store, postgres.Options{})
+	dsn := p.Config.Store
+	switch scheme, path, _ := strings.Cut(dsn, ":"); scheme {
+	case "memory":
+		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
+		return memory.New(memory.Options{}), memaccount.New(), nil
+	case "postgres", "postgresql":
+		s, err := postgres.Open(ctx, dsn, postgres.Options{})
 		if err != nil {
-			return nil, nil, fmt.Errorf("the store %s: %w", postgres.Redact(p.Config.Store), err)
+			return nil, nil, fmt.Errorf("the store %s: %w", postgres.Redact(dsn), err)
+		}
+		return s, s.Accounts(), nil
+	case "redis", "rediss", "unix":
+		s, err := redis.Open(ctx, dsn, redis.Options{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("the store %s: %w", scheme, err) // the DSN may hold a password
+		}
+		return s, s.Accounts(), nil
+	default:
+		s, err := sqlite.Open(ctx, path, sqlite.Options{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("the store %s: %w", dsn, err)
 		}
 		return s, s.Accounts(), nil
 	}
-	if scheme == "memory" {
-		s := memory.New(memory.Options{})
-		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
-		return s, memaccount.New(), nil
-	}
-	s, err := sqlite.Open(ctx, path, sqlite.Options{})
-	if err != nil {
-		return nil, nil, fmt.Errorf("the store %s: %w", p.Config.Store, err)
-	}
-	return s, s.Accounts(), nil
 }
 
 // Exists reports whether there is a data folder.

@@ -50,8 +50,8 @@ func TestSharedStore(t *testing.T) {
 	for name, flags := range map[string]map[string]string{
 		"no key": {"store": dsn}, "ephemeral key": {"store": dsn, "ephemeral-key": "true"},
 	} {
-		if _, err := at(flags, nil); !errors.Is(err, operate.ErrKeyNotShared) {
-			t.Errorf("%s: %v, want ErrKeyNotShared", name, err)
+		if _, err := at(flags, nil); !errors.Is(err, operate.ErrNoSharedKey) {
+			t.Errorf("%s: %v, want ErrNoSharedKey", name, err)
 		}
 	}
 	for range 2 {

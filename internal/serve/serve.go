@@ -136,7 +136,9 @@ func (s *server) startGateway(ctx context.Context) (err error) {
 	if s.cfg.EphemeralKey {
 		degraded = append(degraded, "ephemeral key")
 	}
-	if !s.installation.Store.Capabilities().Durable {
+	if can := s.installation.Store.Capabilities(); !can.Durable && can.Shared {
+		degraded = append(degraded, "store not durable")
+	} else if !can.Durable {
 		degraded = append(degraded, "store in memory")
 	}
 	s.gateway, err = gateway.New(ctx, gateway.Config{

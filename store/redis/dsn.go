@@ -1,0 +1,106 @@
+package redis
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Place says where a server is. Its password is never printed.
+type Place struct {
+	network, address string
+	user, password   string
+	db               int
+	tls              bool
+}
+
+// String returns the address without user and password.
+func (p Place) String() string {
+	scheme := "redis://"
+	switch {
+	case p.network == "unix":
+		scheme = "unix://"
+	case p.tls:
+		scheme = "rediss://"
+	}
+	return scheme + p.address
+}
+
+// GoString returns what String does, so that no format shows the password.
+func (p Place) GoString() string { return p.String() }
+
+var errDSN = errors.New("redis: the DSN is none; write redis://[user:password@]host[:6379][/db], rediss:// for TLS, or unix:///path/of/socket[?db=n]")
+
+// ParseDSN reads redis://[user:password@]host[:port][/db], rediss:// (TLS, certificate checked) or
+// unix://[user:password@]/path[?db=n]. Its error never holds the text, in which a password may stand.
+func ParseDSN(dsn string) (Place, error) {
+	u, err := url.Parse(dsn)
+	if err != nil || u.Opaque != "" || u.Fragment != "" {
+		return Place{}, errDSN
+	}
+	p := Place{user: u.User.Username()}
+	p.password, _ = u.User.Password()
+	var db string
+	switch u.Scheme {
+	case "redis", "rediss":
+		p.network, p.tls = "tcp", u.Scheme == "rediss"
+		port := u.Port()
+		if port == "" {
+			port = "6379"
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || u.Hostname() == "" || u.RawQuery != "" {
+			return Place{}, errDSN
+		}
+		p.address = net.JoinHostPort(u.Hostname(), port)
+		db = strings.TrimPrefix(u.Path, "/")
+	case "unix":
+		q, err := url.ParseQuery(u.RawQuery)
+		if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") || len(u.Path) < 2 || strings.ContainsRune(u.Path, 0) {
+			return Place{}, errDSN
+		}
+		db = q.Get("db")
+		if q.Del("db"); len(q) > 0 {
+			return Place{}, errDSN
+		}
+		p.network, p.address = "unix", u.Path
+	default:
+		return Place{}, errDSN
+	}
+	if db != "" {
+		if p.db, err = strconv.Atoi(db); err != nil || p.db < 0 || strconv.Itoa(p.db) != db {
+			return Place{}, errDSN
+		}
+	}
+	return p, nil
+}
+
+const (
+	dialTimeout = 2 * time.Second
+	callTimeout = 5 * time.Second // for a write, and for the answer to a ping on a silent connection
+)
+
+func (p Place) option() rueidis.ClientOption {
+	o := rueidis.ClientOption{
+		InitAddress: []string{p.address}, Username: p.user, Password: p.password, SelectDB: p.db,
+		ForceSingleClient: true,
+		DisableCache:      true, // the near cache is the manager's
+		DisableRetry:      true, // "unknown" is told, not tried again
+		ConnWriteTimeout:  callTimeout,
+		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
+		ClientName:        "counterfoil",
+	}
+	if p.network == "unix" {
+		o.DialCtxFn = dialUnix
+	}
+	if p.tls {
+		host, _, _ := net.SplitHostPort(p.address)
+		o.TLSConfig = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	}
+	return o
+}

@@ -1,0 +1,2 @@
+redis.call('SADD', P .. 'fenced', arg())
+return { 'ok' }

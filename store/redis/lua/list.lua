@@ -1,0 +1,2 @@
+local subject = arg()
+return { 'ok', redis.call('SUNION', G .. 's:' .. subject, G .. 'a:' .. subject) }

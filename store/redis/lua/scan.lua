@@ -1,0 +1,1 @@
+return { 'ok', redis.call('ZRANGEBYLEX', G .. 'ids', '(' .. arg(), '+', 'LIMIT', 0, tonumber(arg())) }

@@ -1,0 +1,204 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// Load implements [counterfoil.Store].
+func (s *Store) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
+	found, err := s.load(ctx, []string{string(id[:])})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, counterfoil.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// load returns those of the records that there are.
+func (s *Store) load(ctx context.Context, ids []string) ([]*counterfoil.Record, error) {
+	got, err := s.call(ctx, "load", args{}.list(ids))
+	if err != nil {
+		return nil, err
+	}
+	var out []*counterfoil.Record
+	for i, id := range ids {
+		m := got.at(i + 1)
+		if m == nil {
+			return nil, got.err
+		}
+		text, err := m.ToString()
+		if rueidis.IsRedisNil(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+		}
+		r, err := parseRecord(counterfoil.ID([]byte(id)), text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// named returns the IDs that a script lists.
+func (s *Store) named(ctx context.Context, script string, a args) ([]string, error) {
+	got, err := s.call(ctx, script, a)
+	if err != nil {
+		return nil, err
+	}
+	list := got.array(1)
+	ids := make([]string, len(list.parts))
+	for i := range ids {
+		if ids[i] = list.text(i); len(ids[i]) != 16 {
+			list.fault(fmt.Errorf("%w (an ID of %d bytes)", ErrDamaged, len(ids[i])))
+		}
+	}
+	return ids, errors.Join(got.err, list.err)
+}
+
+// List implements [counterfoil.Store].
+func (s *Store) List(ctx context.Context, subject counterfoil.SubjectHash) iter.Seq2[*counterfoil.Record, error] {
+	return func(yield func(*counterfoil.Record, error) bool) {
+		ids, err := s.named(ctx, "list", args{}.bytes(subject[:]))
+		for err == nil && len(ids) > 0 {
+			n := min(piece, len(ids))
+			var found []*counterfoil.Record
+			if found, err = s.load(ctx, ids[:n]); err != nil {
+				break
+			}
+			for _, r := range found {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			ids = ids[n:]
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// Scan implements [counterfoil.Store].
+func (s *Store) Scan(ctx context.Context, after counterfoil.ID, max int) ([]*counterfoil.Record, error) {
+	var out []*counterfoil.Record
+	for from := string(after[:]); len(out) < max; {
+		n := min(piece, max-len(out))
+		ids, err := s.named(ctx, "scan", args{}.text(from).int(int64(n)))
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.load(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+		if len(ids) < n {
+			break
+		}
+		from = ids[n-1]
+	}
+	return out, nil
+}
+
+// Log implements [counterfoil.Store].
+func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Page, error) {
+	got, err := s.call(ctx, "log", args{}.number(since).int(int64(max)))
+	if err != nil {
+		return counterfoil.Page{}, err
+	}
+	return readPage(got)
+}
+
+// Poll implements [counterfoil.Store]. It writes, so that a server that can no longer be written to
+// renews no lease.
+func (s *Store) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	got, err := s.call(ctx, "poll", args{}.text(p.Node).number(p.Since).number(p.Acked).int(int64(p.Max)))
+	if err != nil {
+		return counterfoil.Page{}, err
+	}
+	return readPage(got)
+}
+
+func readPage(got answer) (counterfoil.Page, error) {
+	part := got.array(1)
+	p := counterfoil.Page{Incarnation: part.text(0), Head: part.number(1), Floor: part.number(2)}
+	gap := part.number(3) != 0
+	if err := errors.Join(got.err, part.err); err != nil {
+		return counterfoil.Page{}, err
+	}
+	if gap {
+		return p, counterfoil.ErrGap
+	}
+	if len(part.parts) < 5 {
+		return p, nil
+	}
+	list := part.array(4)
+	for i := range list.parts {
+		pair := list.array(i)
+		fields := pair.array(1)
+		texts := make([]string, len(fields.parts))
+		for j := range texts {
+			texts[j] = fields.text(j)
+		}
+		e, err := parseEntry(pair.text(0), texts)
+		if err = errors.Join(err, pair.err, fields.err); err != nil {
+			return counterfoil.Page{}, err
+		}
+		p.Entries = append(p.Entries, e)
+	}
+	return p, errors.Join(part.err, list.err)
+}
+
+// Acknowledge implements [counterfoil.Store].
+func (s *Store) Acknowledge(ctx context.Context, reader string, seq uint64) error {
+	_, err := s.call(ctx, "acknowledge", args{}.text(reader).number(seq))
+	return err
+}
+
+// Acknowledged implements [counterfoil.Store].
+func (s *Store) Acknowledged(ctx context.Context, reader string) (uint64, error) {
+	seq, err := s.field(ctx, "readers", reader).AsUint64()
+	if rueidis.IsRedisNil(err) {
+		return 0, nil
+	}
+	return seq, plain(err)
+}
+
+// Meta implements [counterfoil.Store].
+func (s *Store) Meta(ctx context.Context, key string) ([]byte, error) {
+	value, err := s.field(ctx, "meta", key).AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return value, plain(err)
+}
+
+// SwapMeta implements [counterfoil.Store].
+func (s *Store) SwapMeta(ctx context.Context, key string, old, new []byte) error {
+	_, err := s.call(ctx, "swap", args{}.text(key).flag(old != nil).bytes(old).flag(new != nil).bytes(new))
+	return err
+}
+
+// field reads one field of one of the small hashes.
+func (s *Store) field(ctx context.Context, key, field string) rueidis.RedisResult {
+	return s.client.Do(ctx, s.client.B().Hget().Key(s.keys[0]+key).Field(field).Build())
+}
+
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("redis: %w", err)
+}

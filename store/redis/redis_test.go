@@ -1,0 +1,188 @@
+package redis_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/account/accounttest"
+	"github.com/counterfoil/counterfoil/store/redis"
+	"github.com/counterfoil/counterfoil/storetest"
+)
+
+// server is a redis-server of our own, on a socket in a folder of its own.
+type server struct {
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// newServer starts one that loses nothing, unless more arguments say otherwise.
+func newServer(args ...string) (*server, error) {
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{dir: dir, args: append([]string{
+		"--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--unixsocketperm", "700", "--dir", dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+	}, args...)}
+	return s, s.start()
+}
+
+// start waits until the server is ready; no clock is needed, it says so.
+func (s *server) start() error {
+	s.cmd = exec.Command("redis-server", s.args...)
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err // install it with scripts/bootstrap
+	}
+	r := bufio.NewReader(out)
+	var said strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			s.kill()
+			return &exec.Error{Name: said.String(), Err: err}
+		}
+		if strings.Contains(line, "Ready to accept connections") || strings.Contains(line, "ready to accept connections at") {
+			go io.Copy(io.Discard, r) // ends with the server
+			return nil
+		}
+	}
+}
+
+// kill ends the server as a crash does.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+func (s *server) stop() {
+	s.kill()
+	os.RemoveAll(s.dir)
+}
+
+func (s *server) dsn() string { return "unix://" + filepath.Join(s.dir, "s") }
+
+// ask sends the server one command of our own.
+func (s *server) ask(t *testing.T, words ...string) any {
+	t.Helper()
+	c, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{filepath.Join(s.dir, "s")}, ForceSingleClient: true, DisableCache: true,
+		DialCtxFn: func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer, err := c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToAny()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// own starts a server for one test.
+func own(t *testing.T, args ...string) *server {
+	t.Helper()
+	s, err := newServer(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+var shared = sync.OnceValues(func() (*server, error) { return newServer() })
+
+func TestMain(m *testing.M) {
+	s, err := shared()
+	if err != nil {
+		log.Fatalf("redis-server: %v", err)
+	}
+	code := m.Run()
+	s.stop()
+	os.Exit(code)
+}
+
+func open(t testing.TB, dsn, prefix string) *redis.Store {
+	t.Helper()
+	s, err := redis.Open(context.Background(), dsn, redis.Options{Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// fresh opens an empty store on the shared server.
+func fresh(t testing.TB) (*redis.Store, string) {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := rand.Text()
+	return open(t, s.dsn(), prefix), prefix
+}
+
+// reopen closes a store and opens what it kept.
+func reopen(t *testing.T, s *redis.Store, prefix string) *redis.Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	on, _ := shared()
+	return open(t, on.dsn(), prefix)
+}
+
+// P26, P35, T22
+func TestStore(t *testing.T) {
+	prefixes := make(map[counterfoil.Store]string)
+	storetest.Run(t,
+		func(t *testing.T) counterfoil.Store {
+			s, prefix := fresh(t)
+			prefixes[s] = prefix
+			return s
+		},
+		storetest.Reopen(func(t *testing.T, s counterfoil.Store) counterfoil.Store {
+			return reopen(t, s.(*redis.Store), prefixes[s])
+		}))
+}
+
+func TestAccounts(t *testing.T) {
+	prefixes := make(map[account.Store]string)
+	stores := make(map[account.Store]*redis.Store)
+	keep := func(s *redis.Store, prefix string) account.Store {
+		a := s.Accounts()
+		prefixes[a], stores[a] = prefix, s
+		return a
+	}
+	accounttest.Run(t, accounttest.Config{
+		Open: func(t *testing.T) account.Store { return keep(fresh(t)) },
+		Reopen: func(t *testing.T, a account.Store) account.Store {
+			return keep(reopen(t, stores[a], prefixes[a]), prefixes[a])
+		},
+	})
+}

@@ -1,0 +1,101 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// settings is what a server says of itself.
+type settings struct {
+	info   map[string]string // INFO
+	config map[string]string // CONFIG GET; nil: forbidden, as at many hosted services
+}
+
+// asked are the settings on which promises rest.
+var asked = []string{"appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag"}
+
+func (s *Store) settings(ctx context.Context) (settings, error) {
+	all := settings{info: make(map[string]string)}
+	for _, section := range []string{"server", "memory", "replication", "cluster"} {
+		text, err := s.client.Do(ctx, s.client.B().Info().Section(section).Build()).ToString()
+		if err != nil {
+			return all, fmt.Errorf("redis: INFO: %w; the store's user needs +info", err)
+		}
+		for line := range strings.Lines(text) {
+			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+				all.info[name] = value
+			}
+		}
+	}
+	config, err := s.client.Do(ctx, s.client.B().ConfigGet().Parameter(asked...).Build()).AsStrMap()
+	if err == nil {
+		all.config = config
+	} else if ctx.Err() != nil {
+		return all, plain(err)
+	}
+	return all, nil
+}
+
+// fit refuses what can never work. [ErrEviction], [ErrUnfit].
+func (s settings) fit() error {
+	version, _, _ := strings.Cut(s.info["redis_version"], ".")
+	if major, err := strconv.Atoi(version); err != nil || major < 7 {
+		return fmt.Errorf("%w: version %q; Redis or Valkey 7 or newer is needed", ErrUnfit, s.info["redis_version"])
+	}
+	if role := s.info["role"]; role != "master" {
+		return fmt.Errorf("%w: it is a replica; name the primary", ErrUnfit)
+	}
+	if policy := s.info["maxmemory_policy"]; policy != "noeviction" {
+		return fmt.Errorf("%w (it is %q)", ErrEviction, policy)
+	}
+	return nil
+}
+
+func (s settings) synced() bool {
+	return s.config["appendonly"] == "yes" && s.config["appendfsync"] == "always"
+}
+
+func (s settings) replicated() bool {
+	return s.info["cluster_enabled"] == "1" || s.info["connected_slaves"] != "0"
+}
+
+func (s settings) capabilities() counterfoil.Capabilities {
+	return counterfoil.Capabilities{Durable: s.synced(), Linearizable: !s.replicated(), Shared: true}
+}
+
+// Warnings says in words where the server, as it is set now, could lose an acknowledged change.
+func (s *Store) Warnings(ctx context.Context) ([]string, error) {
+	now, err := s.settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return now.warnings(), nil
+}
+
+func (s settings) warnings() []string {
+	var out []string
+	if err := s.fit(); err != nil {
+		out = append(out, err.Error())
+	}
+	switch {
+	case s.config == nil:
+		out = append(out, "CONFIG GET is forbidden, so it is unknown what a crash loses: ended sessions may live again; allow +config|get")
+	case s.config["appendonly"] != "yes":
+		out = append(out, "appendonly is off: a crash loses everything since the last snapshot, and sessions ended since then live again; set appendonly yes and appendfsync always")
+	case s.config["appendfsync"] != "always":
+		out = append(out, fmt.Sprintf("appendfsync is %s: a crash of the machine loses the last second or more, and sessions ended in it live again; set appendfsync always", s.config["appendfsync"]))
+	}
+	if s.replicated() {
+		says := "replication is asynchronous: a fail-over may lose the last acknowledged changes, and sessions ended by them live again"
+		if n := s.config["min-replicas-to-write"]; n == "" || n == "0" {
+			out = append(out, says+" without a bound; set min-replicas-to-write 1 and a small min-replicas-max-lag")
+		} else {
+			out = append(out, says+", up to min-replicas-max-lag: "+s.config["min-replicas-max-lag"]+" s")
+		}
+	}
+	return out
+}
