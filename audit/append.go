@@ -70,9 +70,9 @@ func (x *Exporter) save(ctx context.Context) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	if string(note) != string(s.noted) {
-		err := store.SwapMeta(ctx, TailKey, s.noted, note)
+		err := store.SwapMeta(ctx, TailKeyOf(x.cfg.Name), s.noted, note)
 		if errors.Is(err, counterfoil.ErrConflict) {
-			if now, e := store.Meta(ctx, TailKey); e != nil || string(now) != string(note) {
+			if now, e := store.Meta(ctx, TailKeyOf(x.cfg.Name)); e != nil || string(now) != string(note) {
 				return errors.Join(errors.New("audit: another exporter works on this store; stop one of the two"), e)
 			}
 			err = nil // the answer to an earlier attempt was lost
@@ -83,7 +83,7 @@ func (x *Exporter) save(ctx context.Context) error {
 		s.noted = note
 	}
 	if s.read && s.tail.Seq > s.acked {
-		if err := store.Acknowledge(ctx, Reader, s.tail.Seq); err != nil {
+		if err := store.Acknowledge(ctx, named(Reader, x.cfg.Name), s.tail.Seq); err != nil {
 			return fmt.Errorf("audit: acknowledging the store's log: %w", err)
 		}
 		s.acked = s.tail.Seq

@@ -28,13 +28,13 @@ type state struct {
 // attach opens the file, looks at what stands behind the last line that the store knows, and begins
 // a new chain. It changes nothing that stands in the file.
 func (x *Exporter) attach(ctx context.Context) error {
-	noted, err := x.cfg.Store.Meta(ctx, TailKey)
+	noted, err := x.cfg.Store.Meta(ctx, TailKeyOf(x.cfg.Name))
 	if err != nil {
 		return fmt.Errorf("audit: the store's note of the last line: %w", err)
 	}
-	acked, err := x.cfg.Store.Acknowledged(ctx, Reader)
+	acked, err := x.cfg.Store.Acknowledged(ctx, named(Reader, x.cfg.Name))
 	if err == nil {
-		err = x.cfg.Store.Acknowledge(ctx, Reader, acked) // from now on nothing is trimmed before it is exported
+		err = x.cfg.Store.Acknowledge(ctx, named(Reader, x.cfg.Name), acked) // from now on nothing is trimmed before it is exported
 	}
 	if err != nil {
 		return fmt.Errorf("audit: the position in the store's log: %w", err)

@@ -48,6 +48,16 @@ const Reader = "audit"
 // [Verify] takes as last.
 const TailKey = "audit.tail"
 
+// TailKeyOf is [TailKey] of the exporter with that Config.Name.
+func TailKeyOf(name string) string { return named(TailKey, name) }
+
+func named(what, name string) string {
+	if name == "" {
+		return what
+	}
+	return what + "." + name
+}
+
 const (
 	pollEvery  = 500 * time.Millisecond
 	retryAtMax = 30 * time.Second
@@ -60,8 +70,13 @@ type Config struct {
 	// nobody but its owner may write to it.
 	Path string
 
-	// Store is read from the position that was acknowledged under [Reader]. One Exporter a store.
+	// Store is read from the position that was acknowledged under [Reader], or "audit." and Name. One
+	// Exporter a store and name.
 	Store counterfoil.Store
+
+	// Name tells the exporters of a store apart where each of several nodes keeps a file of its own. An
+	// exporter that comes no more keeps the store from trimming its log. "": there is only this one.
+	Name string
 
 	// Describe turns a log entry into an event: Manager.Describe. If readable is false the line says
 	// so.

@@ -112,7 +112,7 @@ func (x *Exporter) gap(ctx context.Context, page counterfoil.Page) error {
 // restart goes on in a log that is not the one it was: from what the store itself says was exported
 // of it, so that rather a line repeats than that one is missing.
 func (x *Exporter) restart(ctx context.Context, why string, page counterfoil.Page) error {
-	acked, err := x.cfg.Store.Acknowledged(ctx, Reader)
+	acked, err := x.cfg.Store.Acknowledged(ctx, named(Reader, x.cfg.Name))
 	if err != nil {
 		return fmt.Errorf("audit: the position in the store's log: %w", err)
 	}

@@ -24,7 +24,11 @@ type Chain struct {
 // verifyAudit reads the store's note of the last line before the file: what is written meanwhile then
 // only adds to it.
 func (o *Operations) verifyAudit(r *http.Request) (any, error) {
-	last, err := o.Store.Meta(r.Context(), audit.TailKey)
+	name, err := NodeName(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	last, err := o.Store.Meta(r.Context(), audit.TailKeyOf(name))
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func Offline(ctx context.Context, p Place) (*Operations, func(context.Context) e
 		return nil, nil, errors.Join(err, i.Store.Close())
 	}
 	record := offlineRecord{audit.Config{
-		Path: p.Config.Path(AuditName), Store: i.Store, Describe: sessions.Describe, Keys: i.Keys, Clock: p.Clock, Logger: p.Logger,
+		Path: p.Config.Path(AuditName), Name: i.Node, Store: i.Store, Describe: sessions.Describe, Keys: i.Keys, Clock: p.Clock, Logger: p.Logger,
 	}}
 	if i.Replaced {
 		record.Record(i.Event())

@@ -26,7 +26,8 @@ type Installation struct {
 	Store    counterfoil.Store
 	Accounts *account.Service
 	Keys     *keyring.Ring
-	Replaced bool // keys were made although the store has a past: all its sessions are lost
+	Node     string // among those that share the store; "": there are none
+	Replaced bool   // keys were made although the store has a past: all its sessions are lost
 }
 
 // Place says where an installation is and what it works with.
@@ -85,6 +86,9 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 			err = errors.Join(err, store.Close())
 		}
 	}()
+	if i.Node, err = NodeName(p.Config); err != nil {
+		return nil, err
+	}
 	if i.Accounts, err = account.NewService(account.Config{Store: accounts, Clock: p.Clock}); err != nil {
 		return nil, err
 	}

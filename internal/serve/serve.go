@@ -155,8 +155,9 @@ func (s *server) startGateway(ctx context.Context) (err error) {
 
 func (s *server) startAudit(ctx context.Context) error {
 	x, err := audit.Open(ctx, audit.Config{
-		Path: s.cfg.Path(operate.AuditName), Store: s.installation.Store, Describe: s.gateway.Sessions().Describe,
-		Keys: s.installation.Keys, Clock: s.Clock, Logger: s.Logger,
+		Path: s.cfg.Path(operate.AuditName), Name: s.installation.Node, Store: s.installation.Store,
+		Describe: s.gateway.Sessions().Describe,
+		Keys:     s.installation.Keys, Clock: s.Clock, Logger: s.Logger,
 	})
 	if err != nil {
 		return err
