@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/redis/rueidis"
 )
@@ -37,6 +39,14 @@ func (p Place) GoString() string { return p.String() }
 
 var errDSN = errors.New("redis: the DSN is none; write redis://[user:password@]host[:6379][/db], rediss:// for TLS, or unix:///path/of/socket[?db=n]")
 
+// validHost takes addresses without a zone, and names of letters, digits, dots, hyphens and underscores.
+func validHost(h string) bool {
+	if a, err := netip.ParseAddr(h); err == nil {
+		return a.Zone() == ""
+	}
+	return h != "" && strings.Trim(h, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}
+
 // ParseDSN reads redis://[user:password@]host[:port][/db], rediss:// (TLS, certificate checked) or
 // unix://[user:password@]/path[?db=n]. Its error never holds the text, in which a password may stand.
 func ParseDSN(dsn string) (Place, error) {
@@ -54,14 +64,14 @@ func ParseDSN(dsn string) (Place, error) {
 		if port == "" {
 			port = "6379"
 		}
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || u.Hostname() == "" || u.RawQuery != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !validHost(u.Hostname()) || u.RawQuery != "" {
 			return Place{}, errDSN
 		}
 		p.address = net.JoinHostPort(u.Hostname(), port)
 		db = strings.TrimPrefix(u.Path, "/")
 	case "unix":
 		q, err := url.ParseQuery(u.RawQuery)
-		if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") || len(u.Path) < 2 || strings.ContainsRune(u.Path, 0) {
+		if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") || len(u.Path) < 2 || strings.ContainsFunc(u.Path, unicode.IsControl) {
 			return Place{}, errDSN
 		}
 		db = q.Get("db")
