@@ -101,7 +101,7 @@ func TestIdleInABrowser(t *testing.T) {
 
 // After a sign-out the back button shows no page of the application, though the application said
 // nothing of caches.
-// D27: the cache goes, what the site keeps of its own does not.
+// D27: the page cache is cleared.
 func TestBackAfterSignOut(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
