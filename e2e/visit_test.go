@@ -100,8 +100,8 @@ func TestIdleInABrowser(t *testing.T) {
 }
 
 // After a sign-out the back button shows no page of the application, though the application said
-// nothing of caches.
-// D27: the page cache is cleared.
+// nothing of caches. What the application keeps in the browser by itself stays.
+// D27
 func TestBackAfterSignOut(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
@@ -111,9 +111,14 @@ func TestBackAfterSignOut(t *testing.T) {
 	b.open(s.url + "/")
 	b.signIn("alice", passphrase)
 	b.on("Seats of alice")
+	const kept = `document.cookie + " " + localStorage.getItem("view")`
+	eval[string](b, `document.cookie = "seat=12"; localStorage.setItem("view", "stalls"); ""`)
 	b.open(s.url + "/auth/account")
 	b.click("nav form button")
 	b.on("Sign in")
+	if got := eval[string](b, kept); got != "seat=12 stalls" {
+		t.Errorf("after the sign-out the application's own data are %q", got)
+	}
 	b.back("Sign in") // not the account page
 	b.back("Sign in") // not the application's page
 }
