@@ -34,6 +34,7 @@ type Config struct {
 	Accounts *account.Service  // Required.
 
 	Policy     counterfoil.Policy
+	Lease      time.Duration                           // By when an end holds on every node. 0: 5s; 1s to 60s.
 	Persistent bool                                    // Session cookies live to the absolute end instead of with the browser.
 	Upstream   *url.URL                                // The application, http or https. Nil: the built-in demo.
 	Prefix     string                                  // Where our own pages live. "": /auth
@@ -94,7 +95,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	cookie := cookiesOf(cfg.Dev, cfg.Persistent)
 	g.filter = cookieFilter{[2]string{cookie.Name, cookie.VisitName}}
 	g.sessions, err = counterfoil.New(ctx, counterfoil.Config{
-		Store: cfg.Store, Keys: cfg.Keys, Policy: cfg.Policy, Cookie: cookie, Realm: Realm,
+		Store: cfg.Store, Keys: cfg.Keys, Policy: cfg.Policy, Cookie: cookie, Realm: Realm, Lease: cfg.Lease,
 		Refuse: g.refuse, Observe: g.observe, ClientIP: g.trusted.Addr, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil {

@@ -36,7 +36,8 @@ type Config struct {
 	Persistent   bool
 	MaxSessions  int
 	AtLimit      counterfoil.Overflow
-	LimitsReason string // why a limit is looser than the standard's
+	LimitsReason string        // why a limit is looser than the standard's
+	Lease        time.Duration // by when an end holds on every node
 
 	EphemeralKey bool
 	Drain        time.Duration // how long a stop waits for requests in flight

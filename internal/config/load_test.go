@@ -82,7 +82,7 @@ func TestEverySettingInEveryPlace(t *testing.T) {
 	values := map[string]string{
 		"store": "memory:", "ephemeral-key": "true", "listen": "127.0.0.1:9", "upstream": "http://127.0.0.1:3000", "dev": "true",
 		"tls-cert": "c.pem", "tls-key": "k.pem", "redirect": "127.0.0.1:80", "trusted-proxy": "10.0.0.0/8,127.0.0.1", "public-url": "https://example.org",
-		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for",
+		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s",
 		"drain": "3s", "log-format": "json",
 	}
 	for _, s := range config.Settings() {
@@ -134,6 +134,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"lifetime negative number", "idle: -5", "no unit"},
 		{"lifetime NaN", "idle: .nan", "no unit"},
 		{"lifetime infinite", "absolute: .inf", "no unit"},
+		{"lease over a minute", "lease: 61s", "over 60s"},
+		{"lease of nothing", "lease: 0s", "under a second"},
 		{"lifetime huge", "absolute: 1e300", "no lifetime"},
 		{"lifetime in words", "absolute: 7 days", "no lifetime"},
 		{"lifetime switch", "idle: true", "no lifetime"},

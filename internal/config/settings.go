@@ -120,6 +120,9 @@ func Settings() []Setting {
 		{Name: "limits-reason", Group: GroupSessions, Value: "TEXT", Kind: Text, Unit: "text",
 			Help: "written reason, asked for when --absolute is over 30d (NIST SP 800-63B-4)",
 			set:  setText(func(c *Config) *string { return &c.LimitsReason }), get: func(c *Config) string { return c.LimitsReason }},
+		{Name: "lease", Group: GroupSessions, Value: "D", Kind: Span, Default: "5s", Unit: "lifetime: Go duration, 1s to 60s",
+			Help: "where nodes share a store: an end holds on all of them within this time, cut off or not; so long they go on without the store",
+			set:  setLease, get: func(c *Config) string { return FormatSpan(c.Lease) }},
 
 		{Name: "drain", Group: GroupRunning, Value: "D", Kind: Span, Default: "10s", Unit: "lifetime: Go duration, 1s to 400d",
 			Help: "how long a stop waits for requests in flight",

@@ -55,6 +55,18 @@ func setSpan(name string) func(*Config, string) error {
 	}
 }
 
+func setLease(c *Config, text string) error {
+	d, err := ParseSpan(text)
+	if err == nil && d > time.Minute {
+		err = fmt.Errorf("%q is over 60s, the most: so long an ended session could be let in elsewhere", text)
+	}
+	if err != nil {
+		return err
+	}
+	c.Lease = d
+	return nil
+}
+
 func setAddress(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, text string) error {
 		_, port, err := net.SplitHostPort(text)
