@@ -67,6 +67,7 @@ const (
 	ReasonCredential      Reason = "credential"       // a sign-in with a wrong name or password
 	ReasonTooMany         Reason = "too-many"         // a sign-in over the limit of attempts
 	ReasonRestored        Reason = "restored"         // a backup was restored
+	ReasonCopied          Reason = "copied"           // from another store
 	ReasonClockReset      Reason = "clock-reset"
 )
 

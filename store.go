@@ -95,6 +95,17 @@ type Store interface {
 	// Acknowledged returns the position of a named reader, 0 if there is none of that name.
 	Acknowledged(ctx context.Context, reader string) (uint64, error)
 
+	// Readers returns the registered readers and the position that each has acknowledged.
+	Readers(ctx context.Context) (map[string]uint64, error)
+
+	// Forget strikes a named reader off: it holds back no trimming any more, and Acknowledged says 0. A
+	// reader of that name that comes again registers anew. None of that name: nil.
+	Forget(ctx context.Context, reader string) error
+
+	// Renew gives the log another incarnation, which every node meets with its next Poll: what stands
+	// in the store is not what stood in it before. It changes nothing else.
+	Renew(ctx context.Context) error
+
 	// Reap ends at most r.Max records with IdleEnd or AbsoluteEnd at or before r.Before, with an
 	// ended entry each, ReasonAbsolute if that end has passed, else ReasonIdle, and their descendants
 	// beyond that, ReasonParent; the entries bear the time r.Before. It trims log entries older than

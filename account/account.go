@@ -49,14 +49,27 @@ type Store interface {
 	// more.
 	Forgive(ctx context.Context, key string, at time.Time) error
 
+	// Attempts yields the reserved attempts that are kept, in no order: to copy a store.
+	Attempts(ctx context.Context) iter.Seq2[Attempt, error]
+
 	// PutLink keeps a one-time link; the same hash again replaces it. Older links of the same
 	// purpose and subject are removed.
 	PutLink(ctx context.Context, l Link) error
 	// TakeLink returns and removes the link if it is there and not expired at now; ErrNotFound
 	// otherwise. Of many callers at once exactly one gets it.
 	TakeLink(ctx context.Context, hash [32]byte, now time.Time) (Link, error)
+	// Links yields the links that are kept, expired ones perhaps among them, in no order: to copy a
+	// store.
+	Links(ctx context.Context) iter.Seq2[Link, error]
 	// Tidy removes expired links and old attempts, in bounded batches.
 	Tidy(ctx context.Context, now time.Time) error
+}
+
+// Attempt is one that was reserved.
+type Attempt struct {
+	Key  string
+	At   time.Time
+	Ends time.Time // from then on it certainly counts no more
 }
 
 // Link is a one-time link; the store sees only the hash of its code.

@@ -108,6 +108,18 @@ func (f *flaky) Acknowledged(ctx context.Context, reader string) (uint64, error)
 	return ask(f, "Acknowledged", func() (uint64, error) { return f.Store.Acknowledged(ctx, reader) })
 }
 
+func (f *flaky) Readers(ctx context.Context) (map[string]uint64, error) {
+	return ask(f, "Readers", func() (map[string]uint64, error) { return f.Store.Readers(ctx) })
+}
+
+func (f *flaky) Forget(ctx context.Context, reader string) error {
+	return f.tell("Forget", func() error { return f.Store.Forget(ctx, reader) })
+}
+
+func (f *flaky) Renew(ctx context.Context) error {
+	return f.tell("Renew", func() error { return f.Store.Renew(ctx) })
+}
+
 func (f *flaky) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
 	return ask(f, "Reap", func() (counterfoil.Reaped, error) { return f.Store.Reap(ctx, r) })
 }

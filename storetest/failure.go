@@ -51,6 +51,9 @@ func calls(s counterfoil.Store, subject counterfoil.SubjectHash, r *counterfoil.
 		},
 		"Acknowledge":  func(ctx context.Context) error { return s.Acknowledge(ctx, "reader", 0) },
 		"Acknowledged": func(ctx context.Context) error { _, err := s.Acknowledged(ctx, "reader"); return err },
+		"Readers":      func(ctx context.Context) error { _, err := s.Readers(ctx); return err },
+		"Forget":       func(ctx context.Context) error { return s.Forget(ctx, "reader") },
+		"Renew":        func(ctx context.Context) error { return s.Renew(ctx) },
 		"Reap": func(ctx context.Context) error {
 			_, err := s.Reap(ctx, counterfoil.Reap{Before: start().Add(-1), Max: 1})
 			return err

@@ -17,6 +17,8 @@ func logProofs() []proof {
 		{"Log/never-below-head", "An entry never appears at or below a head that was returned earlier.", logNeverBelowHead},
 		{"Poll/log", "Poll is Log for a node of a cluster", pollIsLog},
 		{"Acknowledge/position", "It never goes back.", acknowledge},
+		{"Readers/forget", "Forget strikes a named reader off: it holds back no trimming any more, and Acknowledged says 0.", forget},
+		{"Renew/incarnation", "Renew gives the log another incarnation, which every node meets with its next Poll", renew},
 	}
 }
 
@@ -184,4 +186,55 @@ func acknowledge(f *fixture) {
 	got, err := f.s.Acknowledged(f.ctx, "c")
 	f.ok(err)
 	f.same("Acknowledged of none of that name", got, uint64(0))
+}
+
+func forget(f *fixture) {
+	for range 5 {
+		f.signIn(newSubject())
+	}
+	readers := func(want map[string]uint64) {
+		f.Helper()
+		got, err := f.s.Readers(f.ctx)
+		f.ok(err)
+		if len(got) > 0 || len(want) > 0 {
+			f.same("Readers", got, want)
+		}
+	}
+	readers(nil)
+	f.ok(f.s.Acknowledge(f.ctx, "gone", 2))
+	f.ok(f.s.Acknowledge(f.ctx, "here", 5))
+	readers(map[string]uint64{"gone": 2, "here": 5})
+	trim := counterfoil.Reap{Before: start(), LogBefore: start().Add(1e9), Max: 10}
+	f.same("trimmed while the reader holds it back", f.reapAll(trim).Entries, 2)
+	for range 2 { // the second time it is gone already
+		f.ok(f.s.Forget(f.ctx, "gone"))
+	}
+	readers(map[string]uint64{"here": 5})
+	got, err := f.s.Acknowledged(f.ctx, "gone")
+	f.ok(err)
+	f.same("Acknowledged", got, uint64(0))
+	f.same("trimmed once it is forgotten", f.reapAll(trim).Entries, 3)
+}
+
+func renew(f *fixture) {
+	r := f.signIn(newSubject())
+	f.ok(f.s.Acknowledge(f.ctx, "reader", 1))
+	seen := map[string]bool{}
+	for range 3 {
+		p, err := f.s.Poll(f.ctx, counterfoil.Poll{Node: "node", Since: 1, Acked: 1, Max: 10})
+		f.ok(err)
+		if p.Incarnation == "" || seen[p.Incarnation] {
+			f.Fatalf("incarnation %q after %v", p.Incarnation, seen)
+		}
+		seen[p.Incarnation] = true
+		f.same("Head", p.Head, uint64(1))
+		f.lives(r)
+		f.ok(f.s.Renew(f.ctx))
+	}
+	p, err := f.s.Log(f.ctx, 0, 10)
+	f.ok(err)
+	f.same("entries", len(p.Entries), 1)
+	got, err := f.s.Acknowledged(f.ctx, "reader")
+	f.ok(err)
+	f.same("Acknowledged", got, uint64(1))
 }

@@ -3,6 +3,8 @@ package accounttest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -98,6 +100,41 @@ var attempts = map[string]func(*testing.T, account.Store){
 		}
 		reserve(t, s, "k", start.Add(time.Second), 3, true)
 		reserve(t, s, "k", start.Add(time.Second), 3, false)
+	},
+	"Attempts yields those that still count, each once": func(t *testing.T, s account.Store) {
+		type one struct {
+			key string
+			at  time.Duration
+		}
+		want := map[one]int{}
+		for i := range 150 {
+			key := fmt.Sprintf("k%d", i%120)
+			want[one{key, time.Duration(i)}]++
+			reserve(t, s, key, start.Add(time.Duration(i)), 3, true)
+		}
+		reserve(t, s, "twice", start, 3, true)
+		reserve(t, s, "twice", start, 3, true)
+		want[one{"twice", 0}] = 2
+		reserve(t, s, "forgiven", start, 3, true)
+		if err := s.Forgive(context.Background(), "forgiven", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		got := map[one]int{}
+		for a, err := range s.Attempts(context.Background()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[one{a.Key, a.At.Sub(start)}]++
+			if a.Ends.Before(a.At.Add(window)) || a.Ends.After(a.At.Add(window+time.Second)) {
+				t.Errorf("%s at +%v ends after %v", a.Key, a.At.Sub(start), a.Ends.Sub(a.At))
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		for range s.Attempts(context.Background()) {
+			break // is allowed
+		}
 	},
 	"Tidy keeps what still counts": func(t *testing.T, s account.Store) {
 		ctx := context.Background()

@@ -3,6 +3,7 @@ package accounttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -60,6 +61,29 @@ var links = map[string]func(*testing.T, account.Store){
 		put(t, s, l)
 		taken(t, s, l, start)
 		gone(t, s, l.Hash, start)
+	},
+	"Links yields each link once": func(t *testing.T, s account.Store) {
+		want := map[account.Link]bool{}
+		for i := range 150 {
+			l := account.Link{Hash: [32]byte{byte(i), 0, 255}, Purpose: "set-up", Subject: fmt.Sprint(i), Expires: start.Add(time.Duration(i%7) * time.Minute)}
+			put(t, s, l)
+			want[l] = true
+		}
+		for l, err := range s.Links(context.Background()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Expires = l.Expires.UTC(); !want[l] {
+				t.Errorf("%+v is not one of them, or comes twice", l)
+			}
+			delete(want, l)
+		}
+		if len(want) > 0 {
+			t.Errorf("%d are missing", len(want))
+		}
+		for range s.Links(context.Background()) {
+			break // is allowed
+		}
 	},
 	"PutLink removes older links of the same purpose and subject alone": func(t *testing.T, s account.Store) {
 		end := start.Add(time.Minute)

@@ -148,6 +148,40 @@ func (s *Store) Forgive(ctx context.Context, key string, at time.Time) error {
 	return nil
 }
 
+// Attempts implements account.Store.
+func (s *Store) Attempts(ctx context.Context) iter.Seq2[account.Attempt, error] {
+	return func(yield func(account.Attempt, error) bool) {
+		var all []account.Attempt
+		s.mu.Lock()
+		for key, a := range s.attempts {
+			for _, at := range a.at {
+				all = append(all, account.Attempt{Key: key, At: at, Ends: a.ends})
+			}
+		}
+		s.mu.Unlock()
+		each(ctx, all, yield)
+	}
+}
+
+// Links implements account.Store.
+func (s *Store) Links(ctx context.Context) iter.Seq2[account.Link, error] {
+	return func(yield func(account.Link, error) bool) {
+		s.mu.Lock()
+		all := slices.Collect(maps.Values(s.links))
+		s.mu.Unlock()
+		each(ctx, all, yield)
+	}
+}
+
+// each yields all, or why ctx ended.
+func each[T any](ctx context.Context, all []T, yield func(T, error) bool) {
+	for _, v := range all {
+		if err := ctx.Err(); !yield(v, err) || err != nil {
+			return
+		}
+	}
+}
+
 // PutLink implements account.Store.
 func (s *Store) PutLink(ctx context.Context, l account.Link) error {
 	if err := ctx.Err(); err != nil {

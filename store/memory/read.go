@@ -3,7 +3,9 @@ package memory
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
@@ -109,6 +111,38 @@ func (s *Store) Acknowledged(ctx context.Context, reader string) (uint64, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.readers[reader], nil
+}
+
+// Readers implements [counterfoil.Store].
+func (s *Store) Readers(ctx context.Context) (map[string]uint64, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.readers), nil
+}
+
+// Forget implements [counterfoil.Store].
+func (s *Store) Forget(ctx context.Context, reader string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.readers, reader)
+	return nil
+}
+
+// Renew implements [counterfoil.Store].
+func (s *Store) Renew(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	s.log.incarnation = rand.Text()
+	return nil
 }
 
 // Meta implements [counterfoil.Store].

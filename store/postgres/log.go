@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 
@@ -111,4 +112,38 @@ func (s *Store) Acknowledged(ctx context.Context, reader string) (uint64, error)
 	var seq int64
 	err := s.row(ctx, "SELECT coalesce((SELECT seq FROM cf_reader WHERE name = $1), 0)", []any{reader}, &seq)
 	return uint64(seq), err
+}
+
+// Readers implements counterfoil.Store.
+func (s *Store) Readers(ctx context.Context) (all map[string]uint64, err error) {
+	err = s.read(ctx, func(c *pgx.Conn) error {
+		all = map[string]uint64{}
+		return each(ctx, c, func(row pgx.Row) error {
+			var name string
+			var seq int64
+			err := row.Scan(&name, &seq)
+			all[name] = uint64(seq)
+			return err
+		}, "SELECT name, seq FROM cf_reader")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Forget implements counterfoil.Store.
+func (s *Store) Forget(ctx context.Context, reader string) error {
+	return s.write(ctx, []lock{trimming().share()}, func(t *tx) error {
+		t.last.Queue("DELETE FROM cf_reader WHERE name = $1", reader)
+		return nil
+	})
+}
+
+// Renew implements counterfoil.Store.
+func (s *Store) Renew(ctx context.Context) error {
+	return s.write(ctx, nil, func(t *tx) error {
+		t.last.Queue("UPDATE cf_log_head SET incarnation = $1", rand.Text())
+		return nil
+	})
 }

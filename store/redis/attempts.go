@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -13,8 +15,10 @@ import (
 // nanos is a moment as scripts compare it: 20 digits.
 func nanos(t time.Time) string { return fmt.Sprintf("%020d", max(0, t.UnixNano())) }
 
-func (a *answer) moment(i int) time.Time {
-	n, err := strconv.ParseInt(a.text(i), 10, 64)
+func (a *answer) moment(i int) time.Time { return a.instant(a.text(i)) }
+
+func (a *answer) instant(digits string) time.Time {
+	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
 		a.fault(fmt.Errorf("%w (%w)", ErrDamaged, err))
 	}
@@ -82,4 +86,70 @@ func (s accounts) Tidy(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Attempts implements account.Store.
+func (s accounts) Attempts(ctx context.Context) iter.Seq2[account.Attempt, error] {
+	return func(yield func(account.Attempt, error) bool) {
+		for from := int64(0); ; from += piece {
+			got, err := s.call(ctx, "attempt_page", args{}.int(from).int(from+piece-1))
+			if err != nil {
+				yield(account.Attempt{}, err)
+				return
+			}
+			keys := got.array(1)
+			for i := range keys.parts {
+				one := keys.array(i)
+				ends := time.UnixMilli(int64(one.number(1))).UTC()
+				moments := one.array(2)
+				for j := range moments.parts {
+					if !yield(account.Attempt{Key: one.text(0), At: moments.moment(j), Ends: ends}, errors.Join(one.err, moments.err)) {
+						return
+					}
+				}
+			}
+			if err := errors.Join(got.err, keys.err); err != nil {
+				yield(account.Attempt{}, err)
+				return
+			}
+			if len(keys.parts) < piece {
+				return
+			}
+		}
+	}
+}
+
+// Links implements account.Store.
+func (s accounts) Links(ctx context.Context) iter.Seq2[account.Link, error] {
+	return func(yield func(account.Link, error) bool) {
+		for after, more := "-", true; more; {
+			got, err := s.call(ctx, "link_page", args{}.text(after).int(piece))
+			if err != nil {
+				yield(account.Link{}, err)
+				return
+			}
+			list := got.array(1)
+			more = len(list.parts) == piece
+			for i := range list.parts {
+				one := list.array(i)
+				l, member := account.Link{Purpose: one.text(1), Subject: one.text(2)}, one.text(0)
+				if copy(l.Hash[:], member[min(20, len(member)):]) != len(l.Hash) {
+					one.fault(fmt.Errorf("%w (a link)", ErrDamaged))
+				}
+				l.Expires = one.instant(member[:min(20, len(member))])
+				if one.err != nil {
+					yield(account.Link{}, one.err)
+					return
+				}
+				after = "(" + member
+				if !yield(l, nil) {
+					return
+				}
+			}
+			if err := errors.Join(got.err, list.err); err != nil {
+				yield(account.Link{}, err)
+				return
+			}
+		}
+	}
 }

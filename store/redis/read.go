@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/redis/rueidis"
 
@@ -174,6 +176,33 @@ func (s *Store) Acknowledged(ctx context.Context, reader string) (uint64, error)
 		return 0, nil
 	}
 	return seq, plain(err)
+}
+
+// Readers implements [counterfoil.Store].
+func (s *Store) Readers(ctx context.Context) (map[string]uint64, error) {
+	texts, err := s.client.Do(ctx, s.client.B().Hgetall().Key(s.keys[0]+"readers").Build()).AsStrMap()
+	if err != nil {
+		return nil, plain(err)
+	}
+	all := make(map[string]uint64, len(texts))
+	for name, text := range texts {
+		if all[name], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, fmt.Errorf("%w (a reader: %w)", ErrDamaged, err)
+		}
+	}
+	return all, nil
+}
+
+// Forget implements [counterfoil.Store].
+func (s *Store) Forget(ctx context.Context, reader string) error {
+	_, err := s.call(ctx, "forget", args{}.text(reader))
+	return err
+}
+
+// Renew implements [counterfoil.Store].
+func (s *Store) Renew(ctx context.Context) error {
+	_, err := s.call(ctx, "renew", args{}.text(rand.Text()))
+	return err
 }
 
 // Meta implements [counterfoil.Store].

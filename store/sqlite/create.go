@@ -97,7 +97,7 @@ func notSuperseded(db *conn, r *counterfoil.Record, since uint64) error {
 	if since == 0 {
 		return nil
 	}
-	head, floor, err := ends(db)
+	head, floor, _, err := ends(db)
 	if err != nil {
 		return err
 	}

@@ -2,25 +2,26 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 
 	"github.com/counterfoil/counterfoil"
 )
 
-// ends returns the two ends of the log.
-func ends(db *conn) (head, floor uint64, err error) {
+// ends returns the two ends of the log, and its incarnation.
+func ends(db *conn) (head, floor uint64, incarnation string, err error) {
 	var h, f int64
-	err = db.row("SELECT max(floor, ifnull((SELECT max(seq) FROM log), 0)), floor FROM state").Scan(&h, &f)
-	return uint64(h), uint64(f), err
+	err = db.row("SELECT max(floor, ifnull((SELECT max(seq) FROM log), 0)), floor, incarnation FROM state").Scan(&h, &f, &incarnation)
+	return uint64(h), uint64(f), incarnation, err
 }
 
 // Log implements counterfoil.Store.
 func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Page, error) {
-	p := counterfoil.Page{Incarnation: s.incarnation}
+	var p counterfoil.Page
 	err := s.read(ctx, func(db *conn) error {
 		return db.snapshot(func() (err error) {
-			if p.Head, p.Floor, err = ends(db); err != nil || max <= 0 || since == p.Head {
+			if p.Head, p.Floor, p.Incarnation, err = ends(db); err != nil || max <= 0 || since == p.Head {
 				return err
 			}
 			if since < p.Floor || since > p.Head {
@@ -66,4 +67,38 @@ func (s *Store) Acknowledged(ctx context.Context, reader string) (uint64, error)
 		err = nil
 	}
 	return uint64(seq), err
+}
+
+// Readers implements counterfoil.Store.
+func (s *Store) Readers(ctx context.Context) (map[string]uint64, error) {
+	all := map[string]uint64{}
+	err := s.read(ctx, func(db *conn) error {
+		return db.each(func(row scanner) error {
+			var name string
+			var seq int64
+			err := row.Scan(&name, &seq)
+			all[name] = uint64(seq)
+			return err
+		}, "SELECT name, seq FROM reader")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Forget implements counterfoil.Store.
+func (s *Store) Forget(ctx context.Context, reader string) error {
+	return s.write(ctx, true, func(db *conn) error {
+		_, err := db.exec("DELETE FROM reader WHERE name = ?", reader)
+		return err
+	})
+}
+
+// Renew implements counterfoil.Store.
+func (s *Store) Renew(ctx context.Context) error {
+	return s.write(ctx, true, func(db *conn) error {
+		_, err := db.exec("UPDATE state SET incarnation = ?", rand.Text())
+		return err
+	})
 }

@@ -89,7 +89,7 @@ func end(db *conn, e counterfoil.Entry, each bool) (done counterfoil.Revoked, er
 	}
 	if e.Kind == counterfoil.EntryEnded {
 		if len(ending) == 0 {
-			done.Seq, _, err = ends(db)
+			done.Seq, _, _, err = ends(db)
 			return done, err
 		}
 		e = of(e, &ending[0].record)

@@ -41,11 +41,10 @@ type Options struct {
 
 // Store is a counterfoil.Store in a SQLite file. All methods are safe for use by many goroutines.
 type Store struct {
-	incarnation string
-	shared      bool
-	lock        io.Closer
-	db          *sql.DB
-	conns       []*conn // the writer's and the readers'
+	shared bool
+	lock   io.Closer
+	db     *sql.DB
+	conns  []*conn // the writer's and the readers'
 
 	requests chan *request // unbuffered: what was sent has been taken by the writer
 	readers  chan *conn    // the connections that nobody reads on
@@ -119,9 +118,6 @@ func open(path string, o Options) (_ *Store, err error) {
 	}
 	if err := migrate(writer, migrations(), o.Random); err != nil {
 		return nil, err
-	}
-	if err := writer.row("SELECT incarnation FROM state").Scan(&s.incarnation); err != nil {
-		return nil, classify(err)
 	}
 	for range cap(s.readers) {
 		r, err := s.connect()

@@ -1,4 +1,5 @@
 local now, max = arg(), tonumber(arg())
+redis.call('ZREMRANGEBYSCORE', P .. 'tries', '-inf', now:sub(1, 14))
 local over = redis.call('ZRANGEBYLEX', P .. 'links', '-', '[' .. now .. string.rep('\255', 32), 'LIMIT', 0, max)
 for _, m in ipairs(over) do
   local hash = m:sub(21)

@@ -1,0 +1,2 @@
+redis.call('HDEL', P .. 'readers', arg())
+return { 'ok' }

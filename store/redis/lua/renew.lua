@@ -1,0 +1,2 @@
+redis.call('SET', P .. 'id', arg())
+return { 'ok' }
