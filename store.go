@@ -83,9 +83,21 @@ type Store interface {
 	Log(ctx context.Context, since uint64, max int) (Page, error)
 
 	// Poll is Log for a node of a cluster: it also registers the node, counts its beat and takes its
-	// acknowledgement of the position p.Acked. A fenced node gets ErrFenced and must begin anew
-	// under another name with an empty cache.
+	// acknowledgement of the position p.Acked, which never goes back. A fenced node gets ErrFenced and
+	// must begin anew under another name with an empty cache. A beat that counts is one that a store
+	// which has lost the right to answer could not count.
 	Poll(ctx context.Context, p Poll) (Page, error)
+
+	// Nodes returns the nodes that have polled and are not fenced, in any order.
+	//
+	// A store may forget a name, fenced or not, that has not polled for a day. That is safe: a lease
+	// lasts a minute at most, so such a node trusts nothing before its next Poll, and that Poll
+	// returns all that it missed, or ErrGap, which empties its cache as a fence does.
+	Nodes(ctx context.Context) ([]Node, error)
+
+	// Fence shuts a node out: when it returns, every later Poll of that name gets ErrFenced. Fencing
+	// again, or a name that never polled, is no error.
+	Fence(ctx context.Context, node string) error
 
 	// Acknowledge notes that a named reader has everything up to seq safely kept. The first call
 	// registers the reader. Entries that a registered reader has not acknowledged are never trimmed.
@@ -172,12 +184,20 @@ type Poll struct {
 	Max   int
 }
 
+// Node is what a store knows of a node of a cluster.
+type Node struct {
+	Name  string
+	Acked uint64 // everything up to this it has applied
+	Beat  uint64 // how often it has polled
+}
+
 // Page is a piece of the log.
 type Page struct {
 	Incarnation string // changes when the log is not the same log any more (restore, fail-over)
 	Head        uint64
 	Floor       uint64 // entries at or below are trimmed
 	Entries     []Entry
+	Now         time.Time // the store's own clock at a Poll; zero: it has none
 }
 
 // Reap says what to remove.

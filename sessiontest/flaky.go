@@ -100,6 +100,14 @@ func (f *flaky) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page,
 	return ask(f, "Poll", func() (counterfoil.Page, error) { return f.Store.Poll(ctx, p) })
 }
 
+func (f *flaky) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
+	return ask(f, "Nodes", func() ([]counterfoil.Node, error) { return f.Store.Nodes(ctx) })
+}
+
+func (f *flaky) Fence(ctx context.Context, node string) error {
+	return f.tell("Fence", func() error { return f.Store.Fence(ctx, node) })
+}
+
 func (f *flaky) Acknowledge(ctx context.Context, reader string, seq uint64) error {
 	return f.tell("Acknowledge", func() error { return f.Store.Acknowledge(ctx, reader, seq) })
 }

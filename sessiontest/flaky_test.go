@@ -81,6 +81,8 @@ func TestFlakyAsksForEachMethod(t *testing.T) {
 		"Scan":         func() error { _, err := s.Scan(ctx, counterfoil.ID{}, 1); return err },
 		"Log":          func() error { _, err := s.Log(ctx, 0, 1); return err },
 		"Poll":         func() error { _, err := s.Poll(ctx, counterfoil.Poll{}); return err },
+		"Nodes":        func() error { _, err := s.Nodes(ctx); return err },
+		"Fence":        func() error { return s.Fence(ctx, "a") },
 		"Acknowledge":  func() error { return s.Acknowledge(ctx, "a", 0) },
 		"Acknowledged": func() error { _, err := s.Acknowledged(ctx, "a"); return err },
 		"Readers":      func() error { _, err := s.Readers(ctx); return err },

@@ -49,6 +49,8 @@ func calls(s counterfoil.Store, subject counterfoil.SubjectHash, r *counterfoil.
 			_, err := s.Poll(ctx, counterfoil.Poll{Node: "node", Max: 10})
 			return err
 		},
+		"Nodes":        func(ctx context.Context) error { _, err := s.Nodes(ctx); return err },
+		"Fence":        func(ctx context.Context) error { return s.Fence(ctx, "another node") },
 		"Acknowledge":  func(ctx context.Context) error { return s.Acknowledge(ctx, "reader", 0) },
 		"Acknowledged": func(ctx context.Context) error { _, err := s.Acknowledged(ctx, "reader"); return err },
 		"Readers":      func(ctx context.Context) error { _, err := s.Readers(ctx); return err },

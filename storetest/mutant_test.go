@@ -59,6 +59,9 @@ type mutated struct {
 	touch       func(context.Context, []counterfoil.Touch) error
 	revoke      func(context.Context, counterfoil.Entry) (counterfoil.Revoked, error)
 	log         func(context.Context, uint64, int) (counterfoil.Page, error)
+	poll        func(context.Context, counterfoil.Poll) (counterfoil.Page, error)
+	nodes       func(context.Context) ([]counterfoil.Node, error)
+	fence       func(context.Context, string) error
 	acknowledge func(context.Context, string, uint64) error
 	reap        func(context.Context, counterfoil.Reap) (counterfoil.Reaped, error)
 }
@@ -103,6 +106,27 @@ func (m *mutated) Log(ctx context.Context, since uint64, max int) (counterfoil.P
 		return m.log(ctx, since, max)
 	}
 	return m.Store.Log(ctx, since, max)
+}
+
+func (m *mutated) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	if m.poll != nil {
+		return m.poll(ctx, p)
+	}
+	return m.Store.Poll(ctx, p)
+}
+
+func (m *mutated) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
+	if m.nodes != nil {
+		return m.nodes(ctx)
+	}
+	return m.Store.Nodes(ctx)
+}
+
+func (m *mutated) Fence(ctx context.Context, node string) error {
+	if m.fence != nil {
+		return m.fence(ctx, node)
+	}
+	return m.Store.Fence(ctx, node)
 }
 
 func (m *mutated) Acknowledge(ctx context.Context, reader string, seq uint64) error {
@@ -333,6 +357,53 @@ func mutants() map[string]mutant {
 			return &mutated{Store: s, acknowledge: func(ctx context.Context, reader string, seq uint64) error {
 				return s.Acknowledge(ctx, reader, seq+1<<20)
 			}}
+		}},
+		"an acknowledgement goes back": {"Poll/registers", func(s counterfoil.Store) counterfoil.Store { // R17
+			var last sync.Map
+			return &mutated{Store: s,
+				poll: func(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+					last.Store(p.Node, p.Acked)
+					return s.Poll(ctx, p)
+				},
+				nodes: func(ctx context.Context) ([]counterfoil.Node, error) {
+					all, err := s.Nodes(ctx)
+					for i := range all {
+						acked, _ := last.Load(all[i].Name)
+						all[i].Acked = acked.(uint64)
+					}
+					return all, err
+				}}
+		}},
+		"a poll that finds a gap is no beat": {"Poll/registers", func(s counterfoil.Store) counterfoil.Store { // R17
+			return &mutated{Store: s, poll: func(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+				if page, err := s.Log(ctx, p.Since, p.Max); err != nil {
+					return page, err
+				}
+				return s.Poll(ctx, p)
+			}}
+		}},
+		"a fenced node is fenced once": {"Fence/shut-out", func(s counterfoil.Store) counterfoil.Store { // R17
+			var told sync.Map
+			return &mutated{Store: s, poll: func(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+				page, err := s.Poll(ctx, p)
+				if errors.Is(err, counterfoil.ErrFenced) {
+					if _, again := told.LoadOrStore(p.Node, true); again {
+						return s.Log(ctx, p.Since, p.Max)
+					}
+				}
+				return page, err
+			}}
+		}},
+		"a fence falls later": {"Fence/while-it-polls", func(s counterfoil.Store) counterfoil.Store { // R17
+			var late sync.Map
+			return &mutated{Store: s,
+				fence: func(_ context.Context, node string) error { late.Store(node, new(atomic.Int32)); return nil },
+				poll: func(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+					if n, ok := late.Load(p.Node); ok && n.(*atomic.Int32).Add(1) == 10 {
+						s.Fence(ctx, p.Node)
+					}
+					return s.Poll(ctx, p)
+				}}
 		}},
 		"two reapers count one removal": {"Reap/at-once", func(s counterfoil.Store) counterfoil.Store {
 			var counted, reaped barrier

@@ -6,8 +6,8 @@
 //	}
 //
 // Each test cites the sentence of the contract that it proves, opens a store of its own and closes
-// it. What a Store's interface does not show (a fence, a crash of the machine, the time that List
-// takes) is for the store's own tests.
+// it. What a Store's interface does not show (a crash of the machine, how long a dead node is
+// remembered, the time that List takes) is for the store's own tests.
 package storetest
 
 import (
@@ -58,7 +58,7 @@ func suite() []proof {
 	var all []proof
 	for _, part := range [][]proof{
 		createProofs(), limitProofs(), loadProofs(), updateProofs(), touchProofs(), revokeProofs(), listProofs(),
-		logProofs(), reapProofs(), metaProofs(), raceProofs(), failureProofs(), durableProofs(),
+		logProofs(), nodeProofs(), reapProofs(), metaProofs(), raceProofs(), failureProofs(), durableProofs(),
 	} {
 		all = append(all, part...)
 	}

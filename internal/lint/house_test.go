@@ -18,8 +18,9 @@ var house = map[string][]string{
 
 	"account":            {"."}, // its rules end sessions
 	"account/memaccount": {"account"},
-	"store":              {".", "keyring", "account"},
-	"store/memory":       {".", "keyring"},
+	"store":              {".", "keyring", "account", "store/internal"},
+	"store/internal":     {"."},
+	"store/memory":       {".", "keyring", "store/internal"},
 
 	"storetest":           {".", "keyring"},
 	"account/accounttest": {"account"},

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/registry"
 )
 
 // Options says how a [Store] works. The zero value is right for one manager.
@@ -33,6 +34,7 @@ type Store struct {
 	shared bool
 	closed atomic.Bool
 	shards [shardCount]shard
+	nodes  registry.Registry
 
 	mu       sync.Mutex // before any shard's lock
 	log      journal

@@ -86,10 +86,32 @@ func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Pag
 	return s.log.page(since, max)
 }
 
-// Poll implements [counterfoil.Store]. All nodes are in this process and end with it, so there is
-// nobody to wait for or to fence.
+// Poll implements [counterfoil.Store]. All nodes are in this process and end with it.
 func (s *Store) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	if err := s.enter(ctx); err != nil {
+		return counterfoil.Page{}, err
+	}
+	if err := s.nodes.Poll(p.Node, p.Acked); err != nil {
+		return counterfoil.Page{}, err
+	}
 	return s.Log(ctx, p.Since, p.Max)
+}
+
+// Nodes implements [counterfoil.Store].
+func (s *Store) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	return s.nodes.Nodes(), nil
+}
+
+// Fence implements [counterfoil.Store].
+func (s *Store) Fence(ctx context.Context, node string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.nodes.Fence(node)
+	return nil
 }
 
 // Acknowledge implements [counterfoil.Store].

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/jackc/pgx/v5"
@@ -12,19 +13,19 @@ import (
 
 // readLog is one statement, so that head, floor and entries are of one moment. A server that took
 // over from another writes on another timeline, and its log is another log. A standby refuses it.
-const readLog = "SELECT h.seq, h.floor, h.incarnation || '.' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), l.* " +
+const readLog = "SELECT h.seq, h.floor, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, h.incarnation || '.' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), l.* " +
 	"FROM cf_log_head h LEFT JOIN LATERAL (SELECT seq, " + entryColumns + " FROM cf_log " +
 	"WHERE seq > $1 AND $1 BETWEEN h.floor AND h.seq ORDER BY seq LIMIT $2) l ON true"
 
 // scanLog reads the rows of readLog.
 func scanLog(rows pgx.Rows) (p counterfoil.Page, err error) {
 	for rows.Next() {
-		var head, floor int64
-		e, err := scanEntry(rows, &head, &floor, &p.Incarnation)
+		var head, floor, now int64
+		e, err := scanEntry(rows, &head, &floor, &now, &p.Incarnation)
 		if err != nil {
 			return counterfoil.Page{}, err
 		}
-		p.Head, p.Floor = uint64(head), uint64(floor)
+		p.Head, p.Floor, p.Now = uint64(head), uint64(floor), time.UnixMicro(now).UTC()
 		if e.Seq != 0 {
 			p.Entries = append(p.Entries, e)
 		}
@@ -86,8 +87,23 @@ func (s *Store) Poll(ctx context.Context, poll counterfoil.Poll) (p counterfoil.
 	return p, gap(p, poll.Since, poll.Max)
 }
 
-// Fence shuts a node out: its next Poll gets counterfoil.ErrFenced, and it must join again under
-// another name with an empty cache. A name that is not known is shut out beforehand.
+// Nodes implements counterfoil.Store.
+func (s *Store) Nodes(ctx context.Context) (all []counterfoil.Node, err error) {
+	err = s.read(ctx, func(c *pgx.Conn) error {
+		all = nil
+		return each(ctx, c, func(row pgx.Row) error {
+			var n counterfoil.Node
+			var acked, beat int64
+			err := row.Scan(&n.Name, &acked, &beat)
+			n.Acked, n.Beat = uint64(acked), uint64(beat)
+			all = append(all, n)
+			return err
+		}, "SELECT name, acked, beat FROM cf_node WHERE NOT fenced")
+	})
+	return all, err
+}
+
+// Fence implements counterfoil.Store. A name that is not known is shut out beforehand.
 func (s *Store) Fence(ctx context.Context, node string) error {
 	return s.write(ctx, nil, func(t *tx) error {
 		t.last.Queue("INSERT INTO cf_node (name, beat, acked, fenced) VALUES ($1, 0, 0, true) ON CONFLICT (name) DO UPDATE SET fenced = true, seen = now()", node)

@@ -134,6 +134,34 @@ func TestBeat(t *testing.T) {
 	}
 }
 
+// A node that has not polled for a day is forgotten, fenced or not; another is not.
+func TestDeadNodesAreForgotten(t *testing.T) {
+	dsn, ctx := empty(t), context.Background()
+	s := open(t, dsn)
+	for _, node := range []string{"dead", "fenced", "alive", "alive and fenced"} {
+		if _, err := s.Poll(ctx, counterfoil.Poll{Node: node, Max: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, node := range []string{"fenced", "alive and fenced"} {
+		if err := s.Fence(ctx, node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := direct(t, dsn)
+	exec(t, c, "UPDATE cf_node SET seen = now() - interval '25 hours' WHERE name IN ('dead', 'fenced')")
+	if _, err := s.Reap(ctx, counterfoil.Reap{Before: noon, LogBefore: noon, Max: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Nodes(ctx); err != nil || len(all) != 1 || all[0].Name != "alive" {
+		t.Errorf("nodes %+v, %v", all, err)
+	}
+	var kept int
+	if err := c.QueryRow(ctx, "SELECT count(*) FROM cf_node").Scan(&kept); err != nil || kept != 2 {
+		t.Errorf("%d names are kept, %v; want 2", kept, err)
+	}
+}
+
 // A server that warns at the commit has not done what was asked for: so it does when the wait for
 // its standby is broken off.
 func TestWarningAtCommit(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	trimMost  = 20 * trimBatch
 )
 
-// nodeKept is how long a node that polls no more is remembered.
+// nodeKept is how long a node that polls no more is remembered, fenced or not.
 const nodeKept = "1 day"
 
 // findExpired passes over what another is at: it will be seen to.
@@ -89,13 +89,14 @@ func (t *tx) reap(ctx context.Context, before time.Time, max int) (n int, more b
 	return len(gone.ids), more, nil
 }
 
-// trim removes the oldest entries of the log, and says whether there may be more to remove. Where
-// another node is at it, it leaves it to that one.
+// trim removes the oldest entries of the log and the nodes that are long gone, and says whether
+// there may be more to remove. Where another node is at it, it leaves it to that one.
 func (t *tx) trim(ctx context.Context, before time.Time) (n int, more bool, err error) {
 	var mine bool
 	if err := t.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", trimming().number).Scan(&mine); err != nil || !mine {
 		return 0, false, err
 	}
+	t.last.Queue("DELETE FROM cf_node WHERE seen < now() - interval '" + nodeKept + "'")
 	var floor, stop int64
 	// up to the first entry that is young, not acknowledged by all, or behind this batch
 	err = t.QueryRow(ctx, "SELECT floor, least(floor + $1, (SELECT min(seq) FROM cf_reader), seq, "+
@@ -106,7 +107,6 @@ func (t *tx) trim(ctx context.Context, before time.Time) (n int, more bool, err 
 	}
 	t.last.Queue("DELETE FROM cf_op WHERE op IN (SELECT op FROM cf_log WHERE seq <= $1)", stop)
 	t.last.Queue("DELETE FROM cf_log WHERE seq <= $1", stop)
-	t.last.Queue("DELETE FROM cf_node WHERE seen < now() - interval '" + nodeKept + "'")
 	t.last.Queue("UPDATE cf_log_head SET floor = $1", stop)
 	return int(stop - floor), stop-floor == trimBatch, nil
 }

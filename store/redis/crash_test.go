@@ -187,6 +187,35 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// A node that has not polled for a day is forgotten, whether it was fenced or never heard of; others
+// are not.
+func TestDeadNodesAreForgotten(t *testing.T) {
+	s, prefix := fresh(t)
+	for _, node := range []string{"dead", "fenced", "alive"} {
+		if _, err := s.Poll(t.Context(), counterfoil.Poll{Node: node, Max: 10}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, node := range []string{"fenced", "unheard of"} {
+		if err := s.Fence(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on, _ := shared()
+	for _, node := range []string{"dead", "fenced", "unheard of"} {
+		on.ask(t, "HSET", "{"+prefix+"}:nodes", node, "1 1 0")
+	}
+	if _, err := s.Reap(t.Context(), counterfoil.Reap{Before: start, Max: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Nodes(t.Context()); err != nil || len(all) != 1 || all[0].Name != "alive" {
+		t.Errorf("nodes %+v, %v", all, err)
+	}
+	if left := on.ask(t, "SMEMBERS", "{"+prefix+"}:fenced").([]any); len(left) != 0 {
+		t.Errorf("fenced: %v", left)
+	}
+}
+
 // A server that may drop keys is refused, one that may lose them says so.
 func TestSettings(t *testing.T) {
 	evicts := own(t, "--maxmemory-policy", "allkeys-lru")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -133,9 +134,28 @@ func (s *Store) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page,
 	return readPage(got)
 }
 
+// Nodes implements [counterfoil.Store].
+func (s *Store) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
+	got, err := s.call(ctx, "nodes", nil)
+	if err != nil {
+		return nil, err
+	}
+	var all []counterfoil.Node
+	for i := 1; i < len(got.parts); i += 3 {
+		all = append(all, counterfoil.Node{Name: got.text(i), Acked: got.number(i + 1), Beat: got.number(i + 2)})
+	}
+	return all, got.err
+}
+
+// Fence implements [counterfoil.Store].
+func (s *Store) Fence(ctx context.Context, node string) error {
+	_, err := s.call(ctx, "fence", args{}.text(node))
+	return err
+}
+
 func readPage(got answer) (counterfoil.Page, error) {
 	part := got.array(1)
-	p := counterfoil.Page{Incarnation: part.text(0), Head: part.number(1), Floor: part.number(2)}
+	p := counterfoil.Page{Incarnation: part.text(0), Head: part.number(1), Floor: part.number(2), Now: time.UnixMicro(int64(part.number(4))).UTC()}
 	gap := part.number(3) != 0
 	if err := errors.Join(got.err, part.err); err != nil {
 		return counterfoil.Page{}, err
@@ -143,10 +163,10 @@ func readPage(got answer) (counterfoil.Page, error) {
 	if gap {
 		return p, counterfoil.ErrGap
 	}
-	if len(part.parts) < 5 {
+	if len(part.parts) < 6 {
 		return p, nil
 	}
-	list := part.array(4)
+	list := part.array(5)
 	for i := range list.parts {
 		pair := list.array(i)
 		fields := pair.array(1)

@@ -126,10 +126,3 @@ func (s *Store) Close() error {
 
 // Accounts returns the accounts kept beside the sessions. They end with the Store.
 func (s *Store) Accounts() account.Store { return accounts{s} }
-
-// Fence makes every further Poll of a node fail with [counterfoil.ErrFenced], so that its lease runs
-// out.
-func (s *Store) Fence(ctx context.Context, node string) error {
-	_, err := s.call(ctx, "fence", args{}.text(node))
-	return err
-}

@@ -19,7 +19,7 @@ import (
 var sources embed.FS
 
 // readers are the scripts that change nothing.
-var readers = map[string]bool{"load": true, "list": true, "scan": true, "log": true}
+var readers = map[string]bool{"load": true, "list": true, "scan": true, "log": true, "nodes": true}
 
 // compile joins each script with what all share. Redis keeps them by their hash; one that it does not
 // have is sent whole.

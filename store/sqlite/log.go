@@ -40,11 +40,33 @@ func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Pag
 	return p, err
 }
 
-// Poll implements counterfoil.Store. The nodes of this store are the managers of one process: each
-// sees every change as soon as it is made, so that nobody waits for a node's beat or
-// acknowledgement and none is ever fenced.
+// Poll implements counterfoil.Store. The nodes of this store are the managers of one process, and
+// end with it: nothing about them is written.
 func (s *Store) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	if err := s.enter(ctx); err != nil {
+		return counterfoil.Page{}, err
+	}
+	if err := s.nodes.Poll(p.Node, p.Acked); err != nil {
+		return counterfoil.Page{}, err
+	}
 	return s.Log(ctx, p.Since, p.Max)
+}
+
+// Nodes implements counterfoil.Store.
+func (s *Store) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	return s.nodes.Nodes(), nil
+}
+
+// Fence implements counterfoil.Store.
+func (s *Store) Fence(ctx context.Context, node string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.nodes.Fence(node)
+	return nil
 }
 
 // Acknowledge implements counterfoil.Store. It pays for no fsync: a trim that relies on it is

@@ -27,6 +27,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/store/internal/registry"
 	"modernc.org/sqlite"
 )
 
@@ -45,6 +46,7 @@ type Store struct {
 	lock   io.Closer
 	db     *sql.DB
 	conns  []*conn // the writer's and the readers'
+	nodes  registry.Registry
 
 	requests chan *request // unbuffered: what was sent has been taken by the writer
 	readers  chan *conn    // the connections that nobody reads on
@@ -187,16 +189,21 @@ func (s *Store) disconnect() error {
 	return errors.Join(append(errs, s.db.Close())...)
 }
 
-// read runs do on a connection of its own. The statements are not tied to ctx: each is short, and
-// an interrupted one would cost more than it saves.
-func (s *Store) read(ctx context.Context, do func(*conn) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// enter says whether a call may begin.
+func (s *Store) enter(ctx context.Context) error {
 	select {
 	case <-s.closing:
 		return ErrClosed
 	default:
+		return ctx.Err()
+	}
+}
+
+// read runs do on a connection of its own. The statements are not tied to ctx: each is short, and
+// an interrupted one would cost more than it saves.
+func (s *Store) read(ctx context.Context, do func(*conn) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
 	}
 	select {
 	case <-s.closing:

@@ -124,12 +124,13 @@ end
 local function page(since, max)
   local head, floor = count('head'), count('floor')
   local replid = redis.call('INFO', 'replication'):match('master_replid:(%x+)') or ''
-  local p = { redis.call('GET', P .. 'id') .. '.' .. replid, head, floor, 0 }
+  local now = redis.call('TIME')
+  local p = { redis.call('GET', P .. 'id') .. '.' .. replid, head, floor, 0, now[1] * 1000000 + now[2] }
   if max <= 0 then return p end
   if since < floor or since > head then
     p[4] = 1
     return p
   end
-  p[5] = redis.call('XRANGE', P .. 'log', whole(since + 1) .. '-0', '+', 'COUNT', max)
+  p[6] = redis.call('XRANGE', P .. 'log', whole(since + 1) .. '-0', '+', 'COUNT', max)
   return p
 end

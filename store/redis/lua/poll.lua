@@ -1,4 +1,6 @@
-local node, since, acked, max = arg(), tonumber(arg()), arg(), tonumber(arg())
+-- A node is kept as when it polled last, how often it has, and what it has acknowledged.
+local node, since, acked, max = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 if redis.call('SISMEMBER', P .. 'fenced', node) == 1 then return { 'fenced' } end
-redis.call('HSET', P .. 'nodes', node, redis.call('TIME')[1] .. ' ' .. acked)
+local beat, before = (redis.call('HGET', P .. 'nodes', node) or ' 0 0'):match(' (%d+) (%d+)$')
+redis.call('HSET', P .. 'nodes', node, redis.call('TIME')[1] .. ' ' .. whole(beat + 1) .. ' ' .. whole(math.max(acked, tonumber(before))))
 return { 'ok', page(since, max) }
