@@ -37,9 +37,12 @@ func main() {
 	flag.Parse()
 
 	run := p.run
-	if load.addr != "" {
+	switch {
+	case load.addr != "":
 		load.length = p.httpRound
 		run = load.run
+	case flag.Arg(0) == "stores":
+		run = stores(flag.Args()[1:])
 	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -13,20 +13,27 @@ import (
 
 // newManager starts a manager as a program would, on a memory store.
 func newManager() (m *counterfoil.Manager, stop func(), err error) {
-	clock := counterfoil.SystemClock()
-	now, _ := clock.Now()
-	keys, err := keyring.Generate(now, rand.Reader)
-	if err != nil {
-		return nil, nil, err
+	return managerOn(memory.New(memory.Options{}), counterfoil.Config{})
+}
+
+// managerOn starts a manager on a store, which stop closes, too.
+func managerOn(store closingStore, cfg counterfoil.Config) (m *counterfoil.Manager, stop func(), err error) {
+	cfg.Store, cfg.Clock, cfg.Logger = store, counterfoil.SystemClock(), slog.New(slog.DiscardHandler)
+	if cfg.Keys == nil {
+		now, _ := cfg.Clock.Now()
+		if cfg.Keys, err = keyring.Generate(now, rand.Reader); err != nil {
+			return nil, nil, err
+		}
 	}
-	store := memory.New(memory.Options{})
-	m, err = counterfoil.New(context.Background(), counterfoil.Config{
-		Store: store, Keys: keys, Clock: clock, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
+	if m, err = counterfoil.New(context.Background(), cfg); err != nil {
 		return nil, nil, err
 	}
 	return m, func() { m.Close(context.Background()); store.Close() }, nil
+}
+
+type closingStore interface {
+	counterfoil.Store
+	Close() error
 }
 
 func newOurs(m *counterfoil.Manager, stop func()) *side {

@@ -13,14 +13,19 @@ import (
 
 // newSCS is alexedwards/scs on its memory store, with its defaults.
 func newSCS() *side {
-	gob.Register(prefs{})
 	store := memstore.New()
+	return newSCSOn(store, store.StopCleanup)
+}
+
+// newSCSOn is alexedwards/scs on some store, with its defaults.
+func newSCSOn(store scs.Store, stop func()) *side {
+	gob.Register(prefs{})
 	m := scs.New()
 	m.Store = store
 	seen := new(string)
 	with := func(f http.HandlerFunc) http.Handler { return m.LoadAndSave(f) }
 	return &side{
-		name: "scs", seen: seen, close: store.StopCleanup,
+		name: "scs", seen: seen, close: stop,
 		signIn: with(func(w http.ResponseWriter, r *http.Request) {
 			ctx := r.Context()
 			must(m.RenewToken(ctx))

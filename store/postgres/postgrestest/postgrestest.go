@@ -28,24 +28,32 @@ import (
 // Server is a running server that listens on a socket in its folder and nowhere else. Only Empty may
 // be called by several goroutines at once.
 type Server struct {
-	folder  string
-	bin     string
-	as      *syscall.SysProcAttr
-	schemas atomic.Int64
+	folder   string
+	bin      string
+	as       *syscall.SysProcAttr
+	settings []string
+	schemas  atomic.Int64
 }
 
-// Start makes a database and starts a server on it. Where the tests run as root, which PostgreSQL
-// refuses, it runs as the user postgres or nobody.
-func Start() (_ *Server, err error) {
+// Start makes a database in memory, where there is such a folder, and starts a server on it: tests
+// crash servers, not machines.
+func Start() (*Server, error) {
+	parent := ""
+	if _, err := os.Stat("/dev/shm"); err == nil {
+		parent = "/dev/shm"
+	}
+	return StartIn(parent)
+}
+
+// StartIn is Start below that folder, "" for the one for temporary files, with further settings, each
+// "name=value". Where the tests run as root, which PostgreSQL refuses, the server runs as the user
+// postgres or nobody.
+func StartIn(parent string, settings ...string) (_ *Server, err error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
-	parent := ""
-	if _, err := os.Stat("/dev/shm"); err == nil {
-		parent = "/dev/shm" // in memory: tests crash servers, not machines
-	}
+	s := &Server{bin: bin, settings: settings}
 	if s.folder, err = os.MkdirTemp(parent, "cfpg"); err != nil { // short: the path of a socket has about 100 bytes
 		return nil, err
 	}
@@ -124,8 +132,13 @@ func (s *Server) Crash() error { return s.control("stop", "-m", "immediate") }
 
 // Recover starts a server that crashed, on what it left.
 func (s *Server) Recover() error {
-	return s.control("start", "-l", filepath.Join(s.folder, "log"), "-o",
-		"-k "+s.folder+" -c listen_addresses= -c fsync=on -c shared_buffers=32MB -c max_connections=100 -c max_wal_size=128MB")
+	options := "-k " + s.folder
+	for _, setting := range append([]string{
+		"listen_addresses=", "fsync=on", "shared_buffers=32MB", "max_connections=100", "max_wal_size=128MB",
+	}, s.settings...) {
+		options += " -c " + setting
+	}
+	return s.control("start", "-l", filepath.Join(s.folder, "log"), "-o", options)
 }
 
 // Stop stops the server and removes its folder.
