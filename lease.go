@@ -87,6 +87,10 @@ func (m *Manager) poll(ctx context.Context) error {
 	l := m.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// One that is not answered when the next is due is given up: its connection may be half open, and
+	// another has to prove the log before the lease ends.
+	ctx, cancel := context.WithTimeout(ctx, max(m.leaseLength/3, time.Second))
+	defer cancel()
 	sent := m.clock.now()
 	for {
 		page, err := m.store.Poll(ctx, Poll{Node: l.node, Since: l.applied, Acked: l.applied, Max: pollPage})

@@ -36,8 +36,8 @@ func (s *Store) use(ctx context.Context, do func(*pgx.Conn) error) error {
 	if err == nil && c.Conn().PgConn().CustomData()[warned] != nil {
 		err = ErrWarned
 	}
-	if c.Conn().IsClosed() && lost(ctx, err) {
-		s.pool.Reset()
+	if c.Conn().IsClosed() && !errors.Is(err, context.Canceled) {
+		s.pool.Reset() // also when it said nothing for too long: it may be half open
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	}
 	c := cfg.ConnConfig
 	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 5 * time.Second
+		c.ConnectTimeout = 2 * time.Second // to a server that takes connections and says nothing
 	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
@@ -72,6 +72,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // a standby would answer with the past
 	c.OnNotice = noteWarning
 	cfg.AfterConnect = prepare
+	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // a dead connection is found when it is used
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, classify(err)

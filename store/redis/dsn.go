@@ -92,7 +92,8 @@ func ParseDSN(dsn string) (Place, error) {
 
 const (
 	dialTimeout = 2 * time.Second
-	callTimeout = 5 * time.Second // for a write, and for the answer to a ping on a silent connection
+	callTimeout = 2 * time.Second        // for a write, and for the answer to a ping on a silent connection
+	silence     = 500 * time.Millisecond // after which a connection is pinged: it may be half open
 )
 
 func (p Place) option() rueidis.ClientOption {
@@ -102,7 +103,7 @@ func (p Place) option() rueidis.ClientOption {
 		DisableCache:      true, // the near cache is the manager's
 		DisableRetry:      true, // "unknown" is told, not tried again
 		ConnWriteTimeout:  callTimeout,
-		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second},
+		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: silence},
 		ClientName:        "counterfoil",
 	}
 	if p.network == "unix" {

@@ -141,6 +141,51 @@ func (s *Server) Recover() error {
 	return s.control("start", "-l", filepath.Join(s.folder, "log"), "-o", options)
 }
 
+// Socket is the path of the server's socket.
+func (s *Server) Socket() string { return filepath.Join(s.folder, ".s.PGSQL.5432") }
+
+// Set changes settings for all connections, those that are open included.
+func (s *Server) Set(ctx context.Context, settings map[string]string) error {
+	c, err := pgx.Connect(ctx, s.DSN(""))
+	if err != nil {
+		return err
+	}
+	for name, value := range settings {
+		_, e := c.Exec(ctx, "ALTER SYSTEM SET "+name+" = '"+value+"'")
+		err = errors.Join(err, e)
+	}
+	_, e := c.Exec(ctx, "SELECT pg_reload_conf()")
+	return errors.Join(err, e, c.Close(ctx))
+}
+
+// Standby copies the server and starts the copy as a standby that follows it, under the name
+// "standby", by way of a TCP address of this machine.
+func (s *Server) Standby(host, port string) (_ *Server, err error) {
+	n := &Server{bin: s.bin, as: s.as}
+	if n.folder, err = os.MkdirTemp(filepath.Dir(s.folder), "cfpg"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(n.folder))
+		}
+	}()
+	if s.as != nil {
+		if err := os.Chown(n.folder, int(s.as.Credential.Uid), int(s.as.Credential.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	backup := n.command("pg_basebackup", "-D", n.data(), "-R", "-X", "stream", "-c", "fast",
+		"-d", "host="+host+" port="+port+" user=postgres application_name=standby sslmode=disable gssencmode=disable")
+	if out, err := backup.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("pg_basebackup: %w\n%s", err, out)
+	}
+	return n, n.Recover()
+}
+
+// Promote makes a standby a server that takes writes, on a timeline of its own.
+func (s *Server) Promote() error { return s.control("promote") }
+
 // Stop stops the server and removes its folder.
 func (s *Server) Stop() error { return errors.Join(s.Crash(), os.RemoveAll(s.folder)) }
 
