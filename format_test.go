@@ -21,11 +21,34 @@ func FuzzToken(f *testing.F) { // P21–P25, P93
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		sameAsStandard(t, s)
 		tok, ok := parseToken(s)
 		if ok && tok.reveal() != s {
 			t.Errorf("%q is taken, but written %q: two texts for one token", s, tok.reveal())
 		}
 	})
+}
+
+// Every byte at every place of a token is taken, refused and read as encoding/base64 does.
+func TestTokenDecodesAsTheStandard(t *testing.T) { // P21–P25
+	good := []byte(token{selector{0x5a, 2, 0xff}, verifier{15: 0xf0}}.reveal())
+	for at := range good {
+		for c := range 256 {
+			s := bytes.Clone(good)
+			s[at] = byte(c)
+			sameAsStandard(t, string(s))
+		}
+	}
+}
+
+func sameAsStandard(t *testing.T, s string) {
+	t.Helper()
+	raw, err := tokenEncoding.DecodeString(s)
+	want := err == nil && len(s) == tokenChars && !strings.ContainsAny(s, "\r\n") // which it passes over
+	tok, ok := parseToken(s)
+	if ok != want || ok && !bytes.Equal(raw, append(tok.selector[:], tok.verifier[:]...)) {
+		t.Errorf("%q is read as %x, %v; encoding/base64 says %x, %v", s, append(tok.selector[:], tok.verifier[:]...), ok, raw, err)
+	}
 }
 
 func FuzzCookieHeader(f *testing.F) { // C14, P93

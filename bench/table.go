@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/counterfoil/counterfoil"
 )
@@ -80,6 +81,9 @@ func populate(s *side, n int) (u users, err error) {
 	for _, set := range sets {
 		if len(*set) < cycled {
 			return u, fmt.Errorf("%d sessions are too few; at least %d are needed", n, len(sets)*cycled)
+		}
+		for i, cookie := range *set { // side by side, as the floor's selectors: a server has just read them
+			(*set)[i] = strings.Clone(cookie)
 		}
 	}
 	return u, nil
