@@ -1,7 +1,7 @@
 # The toolchain that go.mod names is fetched by the go command itself.
 export GOTOOLCHAIN := auto
 
-.PHONY: test bootstrap lint unit modules fuzz cover bench soak
+.PHONY: test bootstrap lint unit modules fuzz cover bench bench-stores bench-scale soak
 
 # Everything that must pass. Nothing is skipped: what is missing is installed, or the run fails.
 test: bootstrap lint unit modules fuzz
@@ -33,6 +33,13 @@ cover: unit
 # Prints ratios against other session libraries, measured in the same run; see docs/benchmarks.md.
 bench:
 	scripts/bench
+
+# The same on PostgreSQL, Redis and SQLite, and what a million sessions take.
+bench-stores:
+	scripts/bench stores
+
+bench-scale:
+	scripts/bench scale
 
 # The long versions: crash loops of hundreds of kills and fuzzers for minutes. Takes hours.
 soak: bootstrap

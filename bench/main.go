@@ -43,6 +43,8 @@ func main() {
 		run = load.run
 	case flag.Arg(0) == "stores":
 		run = stores(flag.Args()[1:])
+	case flag.Arg(0) == "scale":
+		run = scale(flag.Args()[1:])
 	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -31,6 +31,7 @@ type server struct {
 	name, about string
 	keys        *keyring.Ring
 	alone       bool   // one process and one manager at a time
+	dsn         string // for an administrator
 	way         string // the folder, or the socket, through which it is reached
 	ours        func(way string) (closingStore, error)
 	peer        func(way string) (*side, error)
@@ -75,7 +76,7 @@ func newPostgres() (*server, error) {
 		return to.String()
 	}
 	return &server{
-		name: "postgres", way: dsn.Query().Get("host"), words: "statements",
+		name: "postgres", dsn: run.DSN(""), way: dsn.Query().Get("host"), words: "statements",
 		about: "PostgreSQL " + version + ", socket, fsync and synchronous_commit on; scs on pgxstore",
 		ours: func(way string) (closingStore, error) {
 			return postgres.Open(ctx, at(way), postgres.Options{})
