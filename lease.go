@@ -24,7 +24,14 @@ type lease struct {
 	applied     uint64
 
 	joinMu  sync.Mutex
-	running chan struct{} // closed when the poll that runs is over; nil: none runs
+	running *sharedPoll // nil: none runs
+	next    *sharedPoll // to be sent when that is over; nil: nobody asked for one
+}
+
+// sharedPoll is one poll for everybody who came before it was sent.
+type sharedPoll struct {
+	over chan struct{}
+	err  error // when it is over
 }
 
 // Nodes use the cache only to this part of L, so that "within L" is true.
@@ -53,33 +60,52 @@ func (l *lease) renew(sent instant) {
 	l.sentWall.Store(sent.wall)
 }
 
-// renewLease waits for one poll: the one that runs, or one that it starts itself.
+// renewLease waits until the lease is fresh, or until a poll that was sent after the call has failed.
+// However many wait, they share one.
 func (m *Manager) renewLease(ctx context.Context) error {
 	l := m.lease
-	for {
-		l.joinMu.Lock()
-		running := l.running
-		if running == nil {
-			running = make(chan struct{})
-			l.running = running
-			l.joinMu.Unlock()
-			err := m.poll(ctx)
-			l.joinMu.Lock()
-			l.running = nil
-			l.joinMu.Unlock()
-			close(running)
-			return err
-		}
-		l.joinMu.Unlock()
+	l.joinMu.Lock()
+	before, ours := l.running, l.next
+	send := ours == nil
+	if send {
+		ours = &sharedPoll{over: make(chan struct{})}
+	}
+	switch {
+	case before == nil:
+		l.running = ours
+	case send:
+		l.next = ours
+	}
+	l.joinMu.Unlock()
+	if !send {
+		return l.share(ctx, before, ours, m.clock)
+	}
+	if before != nil {
+		<-before.over // it gives up in time; ours is waited for by others
+	}
+	if before == nil || !l.fresh(m.clock.now()) {
+		ours.err = m.poll(ctx)
+	}
+	l.joinMu.Lock()
+	l.running, l.next = l.next, nil
+	l.joinMu.Unlock()
+	close(ours.over)
+	return ours.err
+}
+
+// share waits for what others send: a poll that runs may do, the one after it has to.
+func (l *lease) share(ctx context.Context, before, ours *sharedPoll, clock *sessionClock) error {
+	for _, p := range []*sharedPoll{before, ours} {
 		select {
-		case <-running:
+		case <-p.over:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if l.fresh(m.clock.now()) {
+		if l.fresh(clock.now()) {
 			return nil
 		}
 	}
+	return ours.err
 }
 
 // poll reads what is new in the log, applies it, and renews the lease from the moment it was sent.

@@ -10,6 +10,8 @@ import (
 // List yields the live sessions of subject, newest first. It stops after the first error.
 func (m *Manager) List(ctx context.Context, subject string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
 		var infos []Info
 		for rec, err := range m.store.List(ctx, m.subjectHash(subject)) {
 			if err != nil {
