@@ -14,26 +14,28 @@ import (
 // It holds the verifiers of the generations last proved against the store, in memory only: a memory
 // image has half a token, and a check needs no cryptography but one hash.
 type entry struct {
+	// What a check reads stands first, in two lines of the processor's cache.
+	proved   [2]provedVerifier
+	gen      generations
+	absolute int64 // ms, as all times here; the effective one: sealed, or shorter by today's policy
+	idleEnd  atomic.Int64
+	touched  atomic.Int64 // when a touch was last scheduled
+	who      who
+
 	id           ID
-	who          who
 	subject      SubjectHash
 	actor        SubjectHash
 	parent, root ID
 	epoch        uint64
 	born         uint64 // position of the created entry in the log
 	revision     uint64
-	created      int64 // ms, as all times here
-	absolute     int64 // the effective one: sealed, or shorter by today's policy
+	created      int64
 	persistent   bool
-	gen          generations
 	seed         [16]byte
 	verifierKey  keyring.KeyID
-	proved       [2]provedVerifier
 
-	seen    atomic.Int64
-	idleEnd atomic.Int64
-	touched atomic.Int64             // when a touch was last scheduled
-	values  atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
+	seen   atomic.Int64
+	values atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
 
 	cost int64 // bytes that the cache counts for it; under the shard's lock
 }

@@ -50,9 +50,6 @@ type Manager struct {
 	outages     outages
 }
 
-// storeTimeout bounds each call of the store.
-const storeTimeout = 5 * time.Second
-
 // New checks cfg, reaches the store (ctx bounds that) and starts the poller, the toucher and the
 // reaper. All faults of cfg are reported at once. The store must outlive the manager.
 func New(ctx context.Context, cfg Config) (*Manager, error) {
@@ -183,12 +180,6 @@ func (m *Manager) Close(ctx context.Context) error {
 		return fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
 	}
 	return nil
-}
-
-// storeContext is for one call of the store: it keeps ctx's values, but a client that hangs up does
-// not break off a change half-way.
-func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 }
 
 func (m *Manager) observe(e Event) {
