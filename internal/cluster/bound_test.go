@@ -12,9 +12,10 @@ import (
 
 // sample is one answered check: the node decided after since, at the earliest.
 type sample struct {
-	node   *node
-	since  time.Time
-	status int
+	node     *node
+	since    time.Time
+	answered time.Time
+	status   int
 }
 
 // watchers ask all nodes about one session all the time.
@@ -64,12 +65,13 @@ func watch(c *cluster, session string) *watchers {
 func (w *watchers) ask(n *node, by *http.Client) {
 	at := time.Now()
 	answer, _, err := n.send(by, http.MethodGet, "/auth/check", w.session, nil)
+	got := time.Now()
 	if err != nil {
 		return // no answer admits nobody
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.samples = append(w.samples, sample{n, at, answer.StatusCode})
+	w.samples = append(w.samples, sample{n, at, got, answer.StatusCode})
 }
 
 func (w *watchers) end() []sample {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -265,10 +266,15 @@ func client() *http.Client {
 
 // send gets a path, or posts a form there, and reads the answer.
 func (n *node) send(by *http.Client, method, path, cookie string, form url.Values) (*http.Response, string, error) {
+	return n.sendWith(by, nil, method, path, cookie, form)
+}
+
+func (n *node) sendWith(by *http.Client, header http.Header, method, path, cookie string, form url.Values) (*http.Response, string, error) {
 	r, err := http.NewRequest(method, "http://"+n.at+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, "", err
 	}
+	maps.Copy(r.Header, header)
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -287,7 +293,12 @@ func (n *node) send(by *http.Client, method, path, cookie string, form url.Value
 // do is send for requests that must be answered.
 func (n *node) do(method, path, cookie string, form url.Values) (*http.Response, string) {
 	n.c.t.Helper()
-	answer, body, err := n.send(client(), method, path, cookie, form)
+	return n.doWith(nil, method, path, cookie, form)
+}
+
+func (n *node) doWith(header http.Header, method, path, cookie string, form url.Values) (*http.Response, string) {
+	n.c.t.Helper()
+	answer, body, err := n.sendWith(client(), header, method, path, cookie, form)
 	if err != nil {
 		n.c.t.Fatalf("node %s, %s: %v\n%s", n.name, path, err, n.log)
 	}

@@ -1,0 +1,155 @@
+package cluster_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// back is how soon a node must go on with a store that is there again.
+const back = 2 * time.Second
+
+// outage is something that happens to the store, or to the way there.
+type outage struct {
+	name   string
+	down   func() error
+	up     func() error
+	dark   bool          // it goes on until the leases are over, and longer
+	lasts  time.Duration // where that is not so
+	within time.Duration // how soon all nodes must go on afterwards
+}
+
+// What can happen to a store: warm sessions go on until the lease ends; then the answer is 503 with
+// Retry-After, no cookie is touched, and nobody is told that he is signed out. When the store is back
+// the same sessions work, without a restart, within two seconds. G9, PD8, D1, P27
+func TestOutages(t *testing.T) {
+	onEveryServer(t, func(t *testing.T, on *backend) {
+		c := newCluster(t, on)
+		keep, _ := c.nodes[0].signIn("alice")
+		leads := func(h how) func() error {
+			return func() error {
+				for _, n := range c.nodes {
+					n.store.set(h)
+				}
+				return nil
+			}
+		}
+		slow := func(d time.Duration) func() error {
+			return func() error {
+				for _, n := range c.nodes {
+					n.store.slow(d)
+				}
+				return nil
+			}
+		}
+		all := []outage{
+			{"stopped", on.crash, on.recover, true, 0, back},
+			{"started again at once", func() error { return errors.Join(on.crash(), on.recover()) }, func() error { return nil }, false, 0, back},
+			{"connections reset", leads(refuse), leads(pass), true, 0, back},
+			{"half open", leads(swallow), leads(pass), true, 0, 2 * back},
+			{"held up", leads(hold), leads(pass), true, 0, back},
+			{"slow", slow(lease / 8), slow(0), false, 2 * lease, back},
+			{"too slow", slow(2 * lease), slow(0), true, 0, 2*lease + back},
+		}
+		if on.redis != nil {
+			all = append(all, outage{"loading", func() error {
+				on.redis.Crash()
+				return on.redis.Begin("--key-load-delay", "30000", "--loading-process-events-interval-bytes", "1024")
+			}, on.redis.Ready, false, 0, back})
+		}
+		for _, o := range all {
+			c.through(o, keep)
+		}
+	})
+}
+
+// through lets an outage pass with requests all the time.
+func (c *cluster) through(o outage, session string) {
+	t := c.t
+	t.Helper()
+	for _, n := range c.nodes {
+		c.until("node "+n.name+" admits before: "+o.name, func() bool { return n.check(session) == http.StatusOK })
+	}
+	w := watch(c, session)
+	time.Sleep(lease / 4)
+	if err := o.down(); err != nil {
+		t.Fatalf("%s: %v", o.name, err)
+	}
+	down := time.Now()
+	if o.dark {
+		time.Sleep(lease)
+		c.dark(o, session)
+	}
+	time.Sleep(o.lasts)
+	up := time.Now()
+	if err := o.up(); err != nil {
+		t.Fatalf("%s: %v", o.name, err)
+	}
+	there := time.Now()
+	took := c.until("all nodes go on after: "+o.name, func() bool {
+		for _, n := range c.nodes {
+			if n.check(session) != http.StatusOK {
+				return false
+			}
+		}
+		return true
+	})
+	if took > o.within {
+		t.Errorf("%s: the nodes go on %v after the store is back, want %v at most", o.name, took, o.within)
+	}
+	warm := map[*node]bool{}
+	count := map[int]int{}
+	for _, s := range w.end() {
+		count[s.status]++
+		switch after := s.since.Sub(down); {
+		case s.status != http.StatusOK && s.status != http.StatusServiceUnavailable:
+			t.Errorf("%s: node %s answers %d, %v after it began", o.name, s.node.name, s.status, after)
+		case s.status != http.StatusOK || after < 0:
+		case after < lease:
+			warm[s.node] = true
+		case o.dark && s.answered.Before(up):
+			t.Errorf("%s: node %s admits without the store, %v after it began", o.name, s.node.name, after)
+		}
+	}
+	if len(warm) != len(c.nodes) {
+		t.Errorf("%s: %d of %d nodes went on with warm sessions", o.name, len(warm), len(c.nodes))
+	}
+	t.Logf("%s for %v: all nodes went on %v after it was over; answers %v", o.name, there.Sub(down), took, count)
+}
+
+// answers is how long a node may take to say that it does not know.
+const answers = 8 * time.Second
+
+// dark looks at what the nodes answer when their leases are over.
+func (c *cluster) dark(o outage, session string) {
+	c.t.Helper()
+	page := http.Header{"Accept": {"text/html"}}
+	var asked sync.WaitGroup
+	ask := func(n *node, what string, header http.Header, method, path, cookie string, form url.Values) {
+		asked.Go(func() {
+			start := time.Now()
+			got, body, err := n.sendWith(client(), header, method, path, cookie, form)
+			took := time.Since(start)
+			switch {
+			case err != nil:
+				c.t.Errorf("%s: node %s answers %s with %v", o.name, n.name, what, err)
+			case got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || len(got.Header.Values("Set-Cookie")) > 0:
+				c.t.Errorf("%s: node %s answers %s with %d %v", o.name, n.name, what, got.StatusCode, got.Header)
+			case header != nil && !strings.Contains(body, "</html>"):
+				c.t.Errorf("%s: node %s answers %s with no page: %s", o.name, n.name, what, body)
+			case took > answers && what != "a sign-in": // which asks the store more than once
+				c.t.Errorf("%s: node %s answers %s after %v", o.name, n.name, what, took)
+			}
+		})
+	}
+	for _, n := range c.nodes {
+		ask(n, "a check", nil, http.MethodGet, "/auth/check", session, nil)
+		ask(n, "a page", page, http.MethodGet, "/", session, nil)
+		ask(n, "a sign-in", page, http.MethodPost, "/auth/login", "", url.Values{"username": {"alice"}, "password": {passphrase}})
+	}
+	asked.Wait()
+}
