@@ -1,0 +1,55 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// bucket is all that the store asks of object storage: nothing is ever overwritten. Names are made
+// of lower case letters, digits, '-' and '/'. Reads see every write that was acknowledged.
+type bucket interface {
+	// get returns an object's bytes, or errAbsent.
+	get(ctx context.Context, name string) ([]byte, error)
+	// create writes an object that is not there yet, or says errTaken. After any other error the
+	// object may or may not be there, or may still come; the same call again is safe, because the
+	// store's objects tell who wrote them.
+	create(ctx context.Context, name string, data []byte) error
+	// remove deletes an object; one that is not there is removed already.
+	remove(ctx context.Context, name string) error
+	// list returns one page of the objects whose names begin with prefix and lie after a name, in
+	// order of name. An empty page is the last one.
+	list(ctx context.Context, prefix, after string) ([]object, error)
+	// close frees connections.
+	close()
+}
+
+// object is one line of a list.
+type object struct {
+	name     string
+	modified time.Time // by the storage's clock
+}
+
+var (
+	errAbsent = errors.New("blob: no such object")
+	errTaken  = errors.New("blob: the object exists")
+)
+
+// maxObject bounds what is read or written as one object.
+const maxObject = 64 << 20
+
+// each calls do for all objects with the prefix after a name.
+func each(ctx context.Context, b bucket, prefix, after string, do func(object) error) error {
+	for {
+		page, err := b.list(ctx, prefix, after)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, o := range page {
+			if err := do(o); err != nil {
+				return err
+			}
+			after = o.name
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package blob
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// call is one method of the store on its way through the journal.
+type call struct {
+	ctx  context.Context
+	do   func(*tx) error // may run several times, on states that turn out to be old
+	done chan struct{}
+	err  error
+}
+
+// none is the answer of calls that have none.
+type none struct{}
+
+// ask runs do on the newest state, commits what it changes, and returns its answer. do must not
+// touch what the caller owns: the caller may have gone.
+func ask[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, error) {
+	var zero, answer T
+	if err := ctx.Err(); err != nil {
+		return zero, fmt.Errorf("blob: %w", err)
+	}
+	c := &call{ctx: ctx, done: make(chan struct{})}
+	c.do = func(t *tx) (err error) {
+		answer, err = do(t)
+		return err
+	}
+	select {
+	case <-s.closing:
+		return zero, ErrClosed
+	default:
+	}
+	select {
+	case s.calls <- c:
+	case <-s.closing:
+		return zero, ErrClosed
+	case <-ctx.Done():
+		return zero, fmt.Errorf("blob: %w", ctx.Err())
+	}
+	select {
+	case <-c.done:
+		if c.err != nil {
+			return zero, c.err
+		}
+		return answer, nil
+	case <-ctx.Done():
+		return zero, fmt.Errorf("blob: %w", ctx.Err())
+	}
+}
+
+const (
+	roundCalls = 1000    // calls in one object at most
+	roundBytes = 4 << 20 // and about so many bytes
+	roundTime  = 20 * time.Second
+)
+
+// work runs rounds until the store is closed. It alone touches the state.
+func (s *Store) work() {
+	defer close(s.stopped)
+	for {
+		select {
+		case c := <-s.calls:
+			s.round(s.more(c))
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// more adds the calls that wait already.
+func (s *Store) more(first *call) []*call {
+	calls := []*call{first}
+	for len(calls) < roundCalls {
+		select {
+		case c := <-s.calls:
+			calls = append(calls, c)
+		default:
+			return calls
+		}
+	}
+	return calls
+}
+
+// round answers calls together. They are run on the state as this node knows it; then either one
+// object with all their changes takes the next free place of the journal, or, if nothing changes, a
+// read shows that the place is still free. Both prove that the state was the newest. If the place
+// was taken, everything is run again on top of what took it.
+func (s *Store) round(calls []*call) {
+	ctx, cancel := context.WithTimeout(s.context, roundTime)
+	defer cancel()
+	for len(calls) > 0 {
+		var left []*call
+		err := s.current(ctx)
+		if err == nil {
+			left, err = s.attempt(ctx, calls)
+		}
+		now := calls[:len(calls)-len(left)]
+		if errors.Is(err, errTaken) {
+			if err = s.catchUp(ctx); err == nil {
+				continue
+			}
+			now, left = calls, nil
+		}
+		for _, c := range now {
+			if err != nil {
+				c.err = err
+			}
+			close(c.done)
+		}
+		calls = left
+	}
+	s.snapshotIfDue()
+}
+
+// attempt runs calls and commits them. It returns those for which there was no room.
+func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, err error) {
+	t := &tx{s: s.state}
+	for i, c := range calls {
+		if t.size > roundBytes {
+			calls, left = calls[:i], calls[i:]
+			break
+		}
+		if c.err = c.ctx.Err(); c.err != nil {
+			c.err = fmt.Errorf("blob: %w", c.err)
+			continue
+		}
+		mark := len(t.changes)
+		if c.err = c.do(t); c.err == nil {
+			c.err = t.fault
+		}
+		if c.err != nil {
+			t.back(mark)
+			t.fault = nil
+		}
+	}
+	if err := s.commit(ctx, t); err != nil {
+		t.back(0)
+		return left, err
+	}
+	return left, nil
+}
+
+// commit writes the changes as the next object, or proves that there is none. errTaken: there is.
+func (s *Store) commit(ctx context.Context, t *tx) error {
+	name := numbered(journalDir, s.state.n+1)
+	sent := s.now()
+	if len(t.changes) == 0 {
+		switch _, err := s.bucket.get(ctx, name); {
+		case err == nil:
+			return errTaken
+		case !errors.Is(err, errAbsent):
+			return err
+		}
+		return s.verified(sent)
+	}
+	b := batch{n: s.state.n + 1, prev: s.state.last, changes: t.changes}
+	rand.Read(b.id[:])
+	data := b.encode()
+	if len(data) > maxObject {
+		return fmt.Errorf("blob: a change of %d MiB; %d are allowed", len(data)>>20, maxObject>>20)
+	}
+	err := s.bucket.create(ctx, name, data)
+	if errors.Is(err, errTaken) {
+		// Perhaps by ourselves, if an earlier answer was lost.
+		var there *batch
+		if there, err = readBatch(ctx, s.bucket, b.n); err == nil && there.id != b.id {
+			return errTaken
+		}
+	}
+	if err == nil {
+		err = s.verified(sent)
+	}
+	if err != nil {
+		return err
+	}
+	s.state.n, s.state.last = b.n, b.id
+	return nil
+}
+
+// readBatch reads one object of the journal. errAbsent.
+func readBatch(ctx context.Context, from bucket, n uint64) (*batch, error) {
+	data, err := from.get(ctx, numbered(journalDir, n))
+	if err != nil {
+		return nil, err
+	}
+	b, err := decodeBatch(data)
+	if err == nil && b.n != n {
+		err = fmt.Errorf("%w (object %d of the journal says that it is %d)", ErrDamaged, n, b.n)
+	}
+	return b, err
+}
+
+// follow applies the next object of the journal.
+func (st *state) follow(b *batch) error {
+	if b.n != st.n+1 || st.n > 0 && b.prev != st.last {
+		return fmt.Errorf("%w (object %d of the journal does not follow)", ErrDamaged, b.n)
+	}
+	if err := st.make(b.changes); err != nil {
+		return err
+	}
+	st.n, st.last = b.n, b.id
+	return nil
+}
+
+// make applies changes, all or none.
+func (st *state) make(changes []change) error {
+	t := tx{s: st}
+	for _, c := range changes {
+		if t.set(c.kind, c.key, c.value); t.fault != nil {
+			t.back(0)
+			return t.fault
+		}
+	}
+	return nil
+}
+
+// catchUp applies one object that others wrote, and those behind it as long as there are any.
+func (s *Store) catchUp(ctx context.Context) error {
+	for {
+		b, err := readBatch(ctx, s.bucket, s.state.n+1)
+		if errors.Is(err, errAbsent) {
+			return nil
+		}
+		if err == nil {
+			err = s.state.follow(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Old objects of the journal are removed an hour after a snapshot took their place. A node that has
+// not looked for so long could take a removed object for one that is not there yet; after half that
+// time it begins anew from the newest snapshot.
+const (
+	keepJournal = time.Hour
+	maxBehind   = keepJournal / 2
+)
+
+// look is when the storage was asked, by both clocks.
+type look struct {
+	wall time.Time
+	mono time.Duration
+}
+
+func (s *Store) now() look {
+	wall, mono := s.clock.Now()
+	return look{wall, mono}
+}
+
+// within reports whether by both clocks less than d has gone by from then to now.
+func (l look) within(now look, d time.Duration) bool {
+	wall, mono := now.wall.Sub(l.wall), now.mono-l.mono
+	return mono >= 0 && mono < d && wall > -d && wall < d
+}
+
+// verified notes that a request sent at a moment proved the state to be the newest, if the last such
+// proof is so near that the journal cannot have been cut in between.
+func (s *Store) verified(sent look) error {
+	if !s.seen.within(s.now(), maxBehind) {
+		s.seen = look{mono: -maxBehind} // begin anew
+		return errors.New("blob: the storage answered too late to be believed; try again")
+	}
+	s.seen = sent
+	return nil
+}
+
+// current loads the state anew if this node has not looked for too long.
+func (s *Store) current(ctx context.Context) error {
+	if s.seen.within(s.now(), maxBehind) {
+		return nil
+	}
+	sent := s.now()
+	st, since, err := load(ctx, s.bucket, s.root)
+	if err != nil {
+		return err
+	}
+	if !sent.within(s.now(), maxBehind) {
+		return errors.New("blob: reading the whole state took too long; try again")
+	}
+	s.state, s.snapshotted, s.seen = st, since, sent
+	return nil
+}
+
+var _ counterfoil.Store = (*Store)(nil)
