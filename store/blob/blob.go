@@ -62,6 +62,7 @@ type Store struct {
 	seen        look   // the last time that state was proved the newest
 	snapshotted uint64 // place of the last snapshot that was begun
 
+	own     own
 	writing sync.Mutex // held while a snapshot is written
 	tasks   sync.WaitGroup
 }
@@ -99,7 +100,7 @@ func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error
 	s := &Store{
 		bucket: b, clock: clock,
 		calls: make(chan *call), closing: make(chan struct{}), stopped: make(chan struct{}),
-		seen: look{mono: -2 * maxBehind},
+		seen: look{mono: -2 * maxBehind}, own: own{m: map[string]node{}},
 	}
 	var err error
 	if s.root, err = beginning(ctx, b); err != nil {

@@ -174,6 +174,7 @@ func (t *tx) reap(r counterfoil.Reap) (out counterfoil.Reaped) {
 	if out.Entries = int(floor - t.s.floor); out.Entries > 0 {
 		t.set(kindFloor, nil, binary.AppendUvarint(nil, floor))
 	}
+	t.forgetFenced()
 	return out
 }
 

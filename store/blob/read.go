@@ -91,13 +91,10 @@ func (s *Store) page(ctx context.Context, since uint64, max int, also func(*tx) 
 		}
 		return p, nil
 	})
-	if err != nil {
-		return counterfoil.Page{}, err
+	if err == nil && max > 0 && (since < p.Floor || since > p.Head) {
+		err = counterfoil.ErrGap
 	}
-	if max > 0 && (since < p.Floor || since > p.Head) {
-		return p, counterfoil.ErrGap
-	}
-	return p, nil
+	return p, err
 }
 
 // Acknowledge implements [counterfoil.Store].

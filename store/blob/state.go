@@ -282,30 +282,6 @@ func discard[K comparable, V any](m map[K]V, k K) (undo func()) {
 	}
 }
 
-// node is what the store knows of one that polls.
-type node struct {
-	beat, acked uint64
-	fenced      bool
-}
-
-func (n node) encode() []byte {
-	var e encoder
-	e.number(n.beat)
-	e.number(n.acked)
-	if n.fenced {
-		e.number(1)
-	} else {
-		e.number(0)
-	}
-	return e.b
-}
-
-func decodeNode(b []byte) (node, error) {
-	d := decoder{rest: b}
-	n := node{beat: d.number(), acked: d.number(), fenced: d.small(1) == 1}
-	return n, d.over("a node")
-}
-
 // dueHeap orders records by when they are to be looked at: never later than their end. An item may
 // outlive its record or be too early; whoever takes it looks.
 type dueHeap []dueItem
