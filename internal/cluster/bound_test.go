@@ -29,7 +29,7 @@ type watchers struct {
 }
 
 // pace is how often each watcher asks.
-const pace = 4 * time.Millisecond
+const pace = 10 * time.Millisecond
 
 func watch(c *cluster, session string) *watchers {
 	w := &watchers{session: session, stop: make(chan struct{})}

@@ -1,0 +1,66 @@
+package cluster_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// 50 people with one name sign in at once, over three nodes, with a limit of 3: exactly 3 stay.
+// SD5, T22
+func TestLimitOverNodes(t *testing.T) {
+	onEveryServer(t, func(t *testing.T, on *backend) {
+		c := newCluster(t, on, "--max-sessions", "3")
+		const people = 50
+		var mu sync.Mutex
+		cookies := map[string]bool{}
+		var signing sync.WaitGroup
+		for i := range people {
+			signing.Go(func() {
+				by, n := client(), c.nodes[i%len(c.nodes)]
+				for start := time.Now(); time.Since(start) < patience; time.Sleep(50 * time.Millisecond) {
+					answer, body, err := n.send(by, http.MethodPost, "/auth/login", "", url.Values{"username": {"alice"}, "password": {passphrase}})
+					switch {
+					case err != nil:
+						t.Error(err)
+						return
+					case answer.StatusCode == http.StatusServiceUnavailable: // busy with the others' passwords
+						continue
+					}
+					cookie := sessionCookie(answer)
+					if cookie == "" {
+						t.Errorf("a sign-in answers %d: %s", answer.StatusCode, body)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					cookies[cookie] = true
+					return
+				}
+				t.Error("nobody had time for a sign-in")
+			})
+		}
+		signing.Wait()
+		if len(cookies) != people {
+			t.Errorf("%d sign-ins, want %d", len(cookies), people)
+		}
+		time.Sleep(lease) // then no node goes by what it knew
+		for _, n := range c.nodes {
+			live := 0
+			for cookie := range cookies {
+				if n.check(cookie) == http.StatusOK {
+					live++
+				}
+			}
+			if live != 3 {
+				t.Errorf("node %s admits %d sessions, want 3", n.name, live)
+			}
+		}
+		var list []struct{ ID string }
+		if err := json.Unmarshal([]byte(c.nodes[2].must("", "session", "list", "--json")), &list); err != nil || len(list) != 3 {
+			t.Errorf("the list has %d sessions, %v", len(list), err)
+		}
+	})
+}
