@@ -232,20 +232,20 @@ func (m *Manager) writeGeneration(ctx context.Context, rec *Record, i *identity,
 	if err := m.sealIdentity(rec, i, now); err != nil {
 		return err
 	}
-	return m.store.Update(ctx, rec, changed)
+	return m.store.Update(ctx, rec, &changed)
 }
 
 // newEntryOf begins a log entry about rec.
-func (m *Manager) newEntryOf(rec *Record, kind EntryKind, why Reason, w *who, now instant) (*Entry, error) {
+func (m *Manager) newEntryOf(rec *Record, kind EntryKind, why Reason, w *who, now instant) (Entry, error) {
 	op, err := newOp(m.random)
 	if err != nil {
-		return nil, err
+		return Entry{}, err
 	}
-	e := &Entry{
+	e := Entry{
 		Version: EntryVersion, Kind: kind, Op: op, Session: rec.ID, Subject: rec.Subject, Actor: rec.Actor,
 		Parent: rec.Parent, Root: rec.Root, Reason: why, Time: now.time(),
 	}
-	return e, m.detail(e, w, now)
+	return e, m.detail(&e, w, now)
 }
 
 // expire refuses a session whose time is up and ends it in the store, unless the clock has just

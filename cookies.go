@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // cookies finds, sets and clears the two cookies of a manager. All rules on who may touch the jar
@@ -105,16 +104,11 @@ func named(part, name string) (value string, ok bool) {
 }
 
 // set makes the answer carry a token, in place of any cookie of that name it already sets, and keeps
-// shared caches away from it. left is the time to the absolute end, for a persistent session.
-func (c *cookies) set(h http.Header, name string, t token, persistent bool, left time.Duration) {
-	age := -1
-	if persistent {
-		age = int((left + time.Second/2) / time.Second) // a sign-in of a moment ago has its whole lifetime
-		if age < 1 {
-			return // it ends before it could be used
-		}
+// shared caches away from it. age is in seconds; a negative one: until the browser ends.
+func (c *cookies) set(h http.Header, name string, t token, age int) {
+	if age != 0 { // else it ends before it could be used
+		c.put(h, name, c.line(name, t.reveal(), age))
 	}
-	c.put(h, name, c.line(name, t.reveal(), age))
 }
 
 // clear makes the answer delete the cookie of that name.

@@ -31,9 +31,8 @@ func newVerifiers(k *macs, kid keyring.KeyID, kind Kind, id ID, sel *selector, s
 
 // of returns the verifier of generation n.
 func (v verifiers) of(n uint32) (out verifier) {
-	var in [16]byte
-	binary.BigEndian.PutUint32(in[:], n)
-	v.block.Encrypt(out[:], in[:])
+	binary.BigEndian.PutUint32(out[:], n)
+	v.block.Encrypt(out[:], out[:])
 	return out
 }
 

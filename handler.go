@@ -173,7 +173,11 @@ func (s *Session) writeJar(h http.Header) {
 		if e.who.kind == KindVisit {
 			name = c.visit
 		}
-		c.set(h, name, s.jar.token, e.persistent, e.left(s.m.clock.now()))
+		age := -1 // until the browser ends
+		if e.persistent {
+			age = e.left(s.m.clock.now())
+		}
+		c.set(h, name, s.jar.token, age)
 	}
 }
 

@@ -1,6 +1,7 @@
 package counterfoil
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -44,14 +45,19 @@ const identityVersion = 1
 
 var errEncoding = errors.New("counterfoil: sealed content has an unknown form; a newer version may have written it")
 
-// addString is AddUint16LengthPrefixed without its child builder, which is an allocation a field.
-func addString(b *cryptobyte.Builder, s string) {
-	if len(s) > math.MaxUint16 {
-		b.SetError(errEncoding)
-		return
+// appendString writes s with its length in front, which fit has looked at.
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
+}
+
+// fit reports whether each of the strings has a length that can be written.
+func fit(strings ...string) bool {
+	for _, s := range strings {
+		if len(s) > math.MaxUint16 {
+			return false
+		}
 	}
-	b.AddUint16(uint16(len(s)))
-	b.AddBytes([]byte(s))
+	return true
 }
 
 func readString(in *cryptobyte.String, out *string) bool {
@@ -63,18 +69,22 @@ func readString(in *cryptobyte.String, out *string) bool {
 	return true
 }
 
-func (w *who) add(b *cryptobyte.Builder) {
-	b.AddUint8(uint8(w.kind))
-	addString(b, w.subject)
-	addString(b, w.actor)
-	b.AddUint8(uint8(len(w.methods)))
-	for _, m := range w.methods {
-		addString(b, m)
+// append writes w behind the version of its form: a log entry's detail, and how an identity begins.
+func (w *who) append(b []byte) ([]byte, error) {
+	if !fit(w.subject, w.actor, w.ip, w.label) || !fit(w.methods...) || len(w.methods) > math.MaxUint8 {
+		return nil, errEncoding
 	}
-	b.AddUint8(w.level)
-	b.AddUint64(uint64(w.proved))
-	addString(b, w.ip)
-	addString(b, w.label)
+	b = append(b, identityVersion, uint8(w.kind))
+	b = appendString(b, w.subject)
+	b = appendString(b, w.actor)
+	b = append(b, uint8(len(w.methods)))
+	for _, m := range w.methods {
+		b = appendString(b, m)
+	}
+	b = append(b, w.level)
+	b = binary.BigEndian.AppendUint64(b, uint64(w.proved))
+	b = appendString(b, w.ip)
+	return appendString(b, w.label), nil
 }
 
 func (w *who) read(in *cryptobyte.String) bool {
@@ -97,14 +107,6 @@ func (w *who) read(in *cryptobyte.String) bool {
 	return ok
 }
 
-// encode writes the versioned form of a log entry's detail.
-func (w *who) encode() ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 160))
-	b.AddUint8(identityVersion)
-	w.add(b)
-	return b.Bytes()
-}
-
 func decodeWho(data []byte) (w who, err error) {
 	in := cryptobyte.String(data)
 	var version uint8
@@ -114,27 +116,30 @@ func decodeWho(data []byte) (w who, err error) {
 	return w, nil
 }
 
-func (i *identity) encode() ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 320))
-	b.AddUint8(identityVersion)
-	i.who.add(b)
-	addString(b, i.realm)
-	b.AddUint8(flag(i.persistent) | flag(i.gen.settled)<<1)
-	b.AddBytes(i.parent[:])
-	b.AddBytes(i.root[:])
-	b.AddUint64(i.epoch)
-	b.AddUint64(uint64(i.created))
-	b.AddUint64(uint64(i.absolute))
-	b.AddUint32(i.gen.cur)
-	b.AddUint32(i.gen.prev)
-	b.AddUint32(i.gen.top)
-	b.AddUint64(uint64(i.gen.curSince))
-	b.AddBytes(i.seed[:])
-	b.AddUint32(uint32(i.verifierKey))
-	for _, part := range [][]byte{i.pending, i.raised, i.mint, i.binding} {
-		addString(b, string(part))
+func (i *identity) append(b []byte) ([]byte, error) {
+	b, err := i.who.append(b)
+	if err != nil || !fit(i.realm) {
+		return nil, errEncoding
 	}
-	return b.Bytes()
+	b = appendString(b, i.realm)
+	b = append(b, flag(i.persistent)|flag(i.gen.settled)<<1)
+	b = append(append(b, i.parent[:]...), i.root[:]...)
+	for _, n := range [...]uint64{i.epoch, uint64(i.created), uint64(i.absolute)} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	for _, n := range [...]uint32{i.gen.cur, i.gen.prev, i.gen.top} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(i.gen.curSince))
+	b = append(b, i.seed[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(i.verifierKey))
+	for _, part := range [...][]byte{i.pending, i.raised, i.mint, i.binding} {
+		if len(part) > math.MaxUint16 {
+			return nil, errEncoding
+		}
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(part))), part...)
+	}
+	return b, nil
 }
 
 func decodeIdentity(data []byte) (*identity, error) {
@@ -172,28 +177,30 @@ func flag(b bool) uint8 {
 	return 0
 }
 
-// Associated data of a sealed part: it opens only in the store, session and turn it was sealed for.
-func partData(storeID []byte, part string, name []byte, count uint64) []byte {
-	b := make([]byte, 0, 64)
-	b = append(b, RecordVersion)
-	b = append(b, storeID...)
-	b = append(b, part...)
-	b = append(b, name...)
-	for shift := 56; shift >= 0; shift -= 8 {
-		b = append(b, byte(count>>shift))
-	}
-	return b
+// partData appends the associated data of a sealed part: it opens only in the store, session and turn
+// it was sealed for.
+func partData(b, storeID []byte, part string, name []byte, count uint64) []byte {
+	b = append(append(b, RecordVersion), storeID...)
+	b = append(append(b, part...), name...)
+	return binary.BigEndian.AppendUint64(b, count)
 }
+
+// Room for what is usual: the associated data of a part, with what is to be sealed behind it.
+const (
+	dataRoom     = 64
+	identityRoom = dataRoom + 256
+	detailRoom   = dataRoom + 128
+)
 
 // sealIdentity puts i into rec as its next identity part.
 func (m *Manager) sealIdentity(rec *Record, i *identity, now instant) error {
-	plain, err := i.encode()
+	rec.IdentityCount++
+	aad := partData(make([]byte, 0, identityRoom), m.storeID, "identity", rec.ID[:], rec.IdentityCount)
+	both, err := i.append(aad)
 	if err != nil {
 		return fmt.Errorf("counterfoil: identity does not fit its record: %w", err)
 	}
-	rec.IdentityCount++
-	aad := partData(m.storeID, "identity", rec.ID[:], rec.IdentityCount)
-	rec.IdentityKey, rec.Identity, err = m.keys.Seal(keyring.Identity, now.time(), aad, plain)
+	rec.IdentityKey, rec.Identity, err = m.keys.Seal(keyring.Identity, now.time(), aad, both[len(aad):])
 	rec.VerifierKey = i.verifierKey
 	return err
 }
@@ -206,7 +213,7 @@ func (m *Manager) openIdentity(rec *Record) (*identity, error) {
 	if rec.Version != RecordVersion {
 		return nil, fmt.Errorf("%w: record version %d", errUnreadable, rec.Version)
 	}
-	aad := partData(m.storeID, "identity", rec.ID[:], rec.IdentityCount)
+	aad := partData(make([]byte, 0, dataRoom), m.storeID, "identity", rec.ID[:], rec.IdentityCount)
 	plain, err := m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
@@ -225,16 +232,18 @@ func (m *Manager) openIdentity(rec *Record) (*identity, error) {
 
 // detail seals who for a log entry.
 func (m *Manager) detail(e *Entry, w *who, now instant) error {
-	plain, err := w.encode()
+	aad := partData(make([]byte, 0, detailRoom), m.storeID, "detail", e.Op[:], 0)
+	both, err := w.append(aad)
 	if err != nil {
 		return err
 	}
-	e.DetailKey, e.Detail, err = m.keys.Seal(keyring.Detail, now.time(), partData(m.storeID, "detail", e.Op[:], 0), plain)
+	e.DetailKey, e.Detail, err = m.keys.Seal(keyring.Detail, now.time(), aad, both[len(aad):])
 	return err
 }
 
 func (m *Manager) openDetail(e *Entry) (who, error) {
-	plain, err := m.keys.Open(e.DetailKey, keyring.Detail, partData(m.storeID, "detail", e.Op[:], 0), e.Detail)
+	aad := partData(make([]byte, 0, dataRoom), m.storeID, "detail", e.Op[:], 0)
+	plain, err := m.keys.Open(e.DetailKey, keyring.Detail, aad, e.Detail)
 	if err != nil {
 		return who{}, err
 	}

@@ -37,7 +37,8 @@ type Manager struct {
 	random     io.Reader
 
 	storeID     []byte
-	keepValues  bool // nobody else writes to the store: values may be cached
+	keepValues  bool     // nobody else writes to the store: values may be cached
+	noValues    valueSet // what every session without values has; empty and never changed
 	leaseLength time.Duration
 	lease       *lease
 	cache       *nearCache
@@ -67,7 +68,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		valueBytes: cfg.ValueBytes, refuse: cfg.Refuse, observer: cfg.Observe, backdrop: cfg.Background,
 		clientIP: cfg.ClientIP, log: cfg.Logger, random: cfg.Random,
 		leaseLength: lease, lease: newLease(lease), flood: newFlood(),
-		keepValues: !cfg.Store.Capabilities().Shared,
+		noValues: valueSet{}, keepValues: !cfg.Store.Capabilities().Shared,
 	}
 	clock := cfg.Clock
 	if clock == nil {

@@ -2,7 +2,6 @@ package counterfoil
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -20,7 +19,7 @@ const cacheShards = 64
 type cacheShard struct {
 	mu      sync.RWMutex
 	entries map[ID]*entry
-	fills   map[ID][]*fill
+	fills   map[ID]*fill // the newest of each
 	bytes   int64
 	peak    int // most entries since the map was made
 }
@@ -30,6 +29,7 @@ type cacheShard struct {
 type fill struct {
 	shard *cacheShard
 	id    ID
+	older *fill // of the same session
 	users int
 	void  atomic.Bool
 
@@ -43,7 +43,7 @@ func newNearCache(bytes int64) *nearCache {
 	c := &nearCache{bound: bytes / cacheShards}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[ID]*entry)
-		c.shards[i].fills = make(map[ID][]*fill)
+		c.shards[i].fills = make(map[ID]*fill)
 	}
 	return c
 }
@@ -63,13 +63,13 @@ func (c *nearCache) begin(id ID) *fill {
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.fills[id]
-	if n := len(list); n > 0 && !list[n-1].done {
-		list[n-1].users++
-		return list[n-1]
+	newest := s.fills[id]
+	if newest != nil && !newest.done {
+		newest.users++
+		return newest
 	}
-	f := &fill{shard: s, id: id, users: 1}
-	s.fills[id] = append(list, f)
+	f := &fill{shard: s, id: id, older: newest, users: 1}
+	s.fills[id] = f
 	return f
 }
 
@@ -91,12 +91,17 @@ func (f *fill) end() {
 	if f.users--; f.users > 0 {
 		return
 	}
-	list := slices.DeleteFunc(s.fills[f.id], func(other *fill) bool { return other == f })
-	if len(list) == 0 {
+	newest := s.fills[f.id]
+	if newest == f && f.older == nil {
 		delete(s.fills, f.id)
-	} else {
-		s.fills[f.id] = list
+		return
 	}
+	at := &newest
+	for *at != f {
+		at = &(*at).older
+	}
+	*at = f.older
+	s.fills[f.id] = newest
 }
 
 // put keeps e, which was read under f, unless f is void or something newer is there.
@@ -192,7 +197,7 @@ func (c *nearCache) dropBelow(id ID, revision uint64) {
 
 // void spoils the fills of id: what they read is not kept, and later ones begin anew.
 func (s *cacheShard) void(id ID) {
-	for _, f := range s.fills[id] {
+	for f := s.fills[id]; f != nil; f = f.older {
 		f.void.Store(true)
 		f.done = true
 	}

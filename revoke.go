@@ -170,7 +170,7 @@ func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant)
 	if err != nil {
 		return err
 	}
-	done, err := m.revoke(ctx, *entry)
+	done, err := m.revoke(ctx, entry)
 	if err == nil && done.Count > 0 {
 		m.observe(Event{Kind: EventEnded, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
 	}

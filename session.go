@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
 )
 
 // View is what is known of a session at the moment of a check: read-only, a small value, safe for
@@ -212,10 +211,10 @@ func (s *Session) SignOut() error {
 	}
 	ctx, cancel := m.storeContext(s.req.Context())
 	defer cancel()
-	done, err := m.revoke(ctx, *end)
+	done, err := m.revoke(ctx, end)
 	if err != nil {
 		m.unavailable("sign out", err)
-		m.endLater(*end)
+		m.endLater(end)
 		return fmt.Errorf("%w: not yet signed out everywhere: %w", ErrUnavailable, err)
 	}
 	if done.Count > 0 {
@@ -237,7 +236,6 @@ func (s *Session) mayChange() error {
 	return nil
 }
 
-// left is how long the session of e has until its absolute end.
-func (e *entry) left(now instant) time.Duration {
-	return time.Duration(e.absolute-now.ms()) * time.Millisecond
-}
+// left is how many seconds the session of e has until its absolute end; one of a moment ago has its
+// whole lifetime.
+func (e *entry) left(now instant) int { return int(max(0, (e.absolute-now.ms()+500)/1000)) }

@@ -130,15 +130,14 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 			nonce = "" // a session of its own
 		}
 	}
-	rec, i, t, err := m.mint(w, epoch, values, nonce, now)
+	var i identity
+	rec, t, err := m.mint(&i, w, epoch, values, nonce, now)
 	if err != nil {
 		return err
 	}
-	entry, err := m.newEntryOf(rec, EntryCreated, why, &w, now)
-	if err != nil {
+	if c.Entry, err = m.newEntryOf(rec, EntryCreated, why, &w, now); err != nil {
 		return err
 	}
-	c.Entry = *entry
 	fill := m.cache.begin(rec.ID)
 	defer fill.end()
 	done, err := m.store.Create(ctx, rec, c)
@@ -163,19 +162,25 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		m.apply(&Entry{Kind: EntryEnded, Session: old, Reason: ReasonLimit})
 		m.observe(Event{Kind: EventEnded, Reason: ReasonLimit, Time: now.time(), Session: Info{ID: old, Subject: w.subject, Kind: w.kind}})
 	}
-	e := m.newEntry(rec, i, i.gen.cur, t.verifier, nil)
+	e := m.newEntry(rec, &i, i.gen.cur, t.verifier, nil)
 	e.touched.Store(now.ms())
-	values = values.with(nil)
+	own := &m.noValues
+	if len(values) > 0 {
+		copied := values.with(nil)
+		own = &copied
+	}
 	if m.keepValues {
-		e.values.Store(&values)
+		e.values.Store(own)
 	}
 	m.keep(fill, e)
-	kind := EventCreated
-	if w.subject != "" {
-		kind = EventSignedIn
+	if m.observer != nil {
+		kind := EventCreated
+		if w.subject != "" {
+			kind = EventSignedIn
+		}
+		m.observer(Event{Kind: kind, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
 	}
-	m.observe(Event{Kind: kind, Reason: why, Time: now.time(), Session: e.info(), Seq: done.Seq})
-	s.become(e, t, values)
+	s.become(e, t, *own)
 	return nil
 }
 
@@ -234,14 +239,18 @@ func (i *identity) sameProof(w *who, epoch uint64) bool {
 		slices.Equal(i.methods, w.methods) && i.epoch == epoch
 }
 
-// mint makes the record of a new session, and its first token.
-func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now instant) (*Record, *identity, token, error) {
-	fail := func(err error) (*Record, *identity, token, error) { return nil, nil, token{}, err }
+// mint makes the identity and the record of a new session, and its first token.
+func (m *Manager) mint(i *identity, w who, epoch uint64, values valueSet, nonce string, now instant) (*Record, token, error) {
+	fail := func(err error) (*Record, token, error) { return nil, token{}, err }
+	var random [12 + len(i.seed)]byte
+	if _, err := io.ReadFull(m.random, random[:]); err != nil {
+		return fail(fmt.Errorf("counterfoil: no randomness for a token: %w", err))
+	}
 	var sel selector
 	var err error
 	rec := &Record{Version: RecordVersion, Kind: w.kind, Epoch: epoch}
 	if nonce == "" {
-		sel, rec.SelectorKey, err = newSelector(&m.macs, m.random)
+		sel, rec.SelectorKey, err = newSelector(&m.macs, random[:12])
 	} else {
 		sel, rec.SelectorKey, err = nonceSelector(&m.macs, m.realm, w.subject, nonce)
 	}
@@ -254,14 +263,12 @@ func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now i
 	rec.Created, rec.Seen = now.time(), now.time()
 	rec.AbsoluteEnd = rec.Created.Add(l.absolute.Truncate(time.Millisecond))
 	rec.IdleEnd = msTime(min(now.ms()+l.idle.Milliseconds(), rec.AbsoluteEnd.UnixMilli()))
-	i := &identity{
+	*i = identity{
 		who: w, realm: m.realm, persistent: m.cookies.persistent, epoch: epoch,
 		created: rec.Created.UnixMilli(), absolute: rec.AbsoluteEnd.UnixMilli(),
 		gen:         generations{cur: 1, prev: 1, curSince: now.ms(), settled: true},
+		seed:        [16]byte(random[12:]),
 		verifierKey: m.keys.Primary(),
-	}
-	if _, err := io.ReadFull(m.random, i.seed[:]); err != nil {
-		return fail(fmt.Errorf("counterfoil: no randomness for a token: %w", err))
 	}
 	v, err := newVerifiers(&m.macs, i.verifierKey, w.kind, rec.ID, &sel, &i.seed)
 	if err != nil {
@@ -273,7 +280,7 @@ func (m *Manager) mint(w who, epoch uint64, values valueSet, nonce string, now i
 	if err := m.sealValues(rec, &sel, values); err != nil {
 		return fail(err)
 	}
-	return rec, i, token{sel, v.of(1)}, nil
+	return rec, token{sel, v.of(1)}, nil
 }
 
 // cut shortens s to at most n bytes without breaking a character.

@@ -86,7 +86,9 @@ func (t token) reveal() string {
 	var b [32]byte
 	copy(b[:16], t.selector[:])
 	copy(b[16:], t.verifier[:])
-	return tokenEncoding.EncodeToString(b[:])
+	var text [tokenChars]byte
+	tokenEncoding.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 // id returns the name of the session that the selector finds.
@@ -96,11 +98,9 @@ func (s *selector) id() (id ID) {
 	return id
 }
 
-// newSelector makes a selector whose tag is under the ring's primary key.
-func newSelector(k *macs, random io.Reader) (s selector, kid keyring.KeyID, err error) {
-	if _, err := io.ReadFull(random, s[:12]); err != nil {
-		return selector{}, 0, fmt.Errorf("counterfoil: no randomness for a token: %w", err)
-	}
+// newSelector makes a selector of 12 random bytes, with a tag under the ring's primary key.
+func newSelector(k *macs, random []byte) (s selector, kid keyring.KeyID, err error) {
+	copy(s[:12], random)
 	kid = k.keys.Primary()
 	tag, err := k.under(kid, keyring.Selector, s[:12])
 	copy(s[12:], tag[:])

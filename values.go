@@ -113,7 +113,7 @@ func (m *Manager) sealValues(rec *Record, sel *selector, v valueSet) error {
 	if _, err := io.ReadFull(m.random, sealed); err != nil {
 		return err
 	}
-	aad := partData(m.storeID, "values", rec.ID[:], rec.ValuesCount)
+	aad := partData(make([]byte, 0, dataRoom), m.storeID, "values", rec.ID[:], rec.ValuesCount)
 	rec.ValuesKey, rec.Values = kid, aead.Seal(sealed, sealed, plain, aad)
 	return nil
 }
@@ -130,7 +130,7 @@ func (m *Manager) openValues(rec *Record, sel *selector) (valueSet, error) {
 	if len(rec.Values) < n {
 		return nil, errUnreadable
 	}
-	aad := partData(m.storeID, "values", rec.ID[:], rec.ValuesCount)
+	aad := partData(make([]byte, 0, dataRoom), m.storeID, "values", rec.ID[:], rec.ValuesCount)
 	plain, err := aead.Open(nil, rec.Values[:n], rec.Values[n:], aad)
 	if err != nil {
 		return nil, fmt.Errorf("%w: values", errUnreadable)

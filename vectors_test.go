@@ -50,7 +50,7 @@ func TestRecordVector(t *testing.T) { // G4, P30
 	now := instant{wall: at.UnixNano(), ns: at.UnixNano()}
 	w := who{kind: KindBrowser, subject: "alice", methods: []string{"pwd"}, level: 1, proved: at.UnixMilli(), ip: "192.0.2.1", label: "Firefox on Linux"}
 	values := valueSet{"cart": []byte("j[1,2]"), "note": []byte("shi")}
-	rec, _, tok, err := m.mint(w, 3, values, "", now)
+	rec, tok, err := m.mint(new(identity), w, 3, values, "", now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,9 +68,9 @@ func TestRecordVector(t *testing.T) { // G4, P30
 		KeyFile: string(file), StoreID: fmt.Sprintf("%x", storeID), Realm: m.realm,
 		Token: tok.reveal(), Selector: fmt.Sprintf("%x", tok.selector[:]),
 		SubjectHash: fmt.Sprintf("%x", subject[:]), NonceForm: nonce, NonceID: form.id().String(),
-		IdentityData: fmt.Sprintf("%x", partData(storeID, "identity", rec.ID[:], rec.IdentityCount)),
-		ValuesData:   fmt.Sprintf("%x", partData(storeID, "values", rec.ID[:], rec.ValuesCount)),
-		DetailData:   fmt.Sprintf("%x", partData(storeID, "detail", entry.Op[:], 0)),
+		IdentityData: fmt.Sprintf("%x", partData(nil, storeID, "identity", rec.ID[:], rec.IdentityCount)),
+		ValuesData:   fmt.Sprintf("%x", partData(nil, storeID, "values", rec.ID[:], rec.ValuesCount)),
+		DetailData:   fmt.Sprintf("%x", partData(nil, storeID, "detail", entry.Op[:], 0)),
 		Record: map[string]any{
 			"Version": rec.Version, "ID": rec.ID, "Kind": rec.Kind, "Epoch": rec.Epoch,
 			"Created": rec.Created, "IdleEnd": rec.IdleEnd, "AbsoluteEnd": rec.AbsoluteEnd,
@@ -104,7 +104,7 @@ func TestRecordVector(t *testing.T) { // G4, P30
 	if opened, err := m.openValues(rec, &tok.selector); err != nil || !reflect.DeepEqual(opened, values) {
 		t.Errorf("values: %v, %v", opened, err)
 	}
-	if told, err := m.openDetail(entry); err != nil || !reflect.DeepEqual(told, w) {
+	if told, err := m.openDetail(&entry); err != nil || !reflect.DeepEqual(told, w) {
 		t.Errorf("detail: %+v, %v", told, err)
 	}
 }
