@@ -18,8 +18,15 @@ import (
 //go:embed lua/*.lua
 var sources embed.FS
 
-// readers are the scripts that change nothing.
-var readers = map[string]bool{"load": true, "list": true, "scan": true, "log": true, "nodes": true}
+// The first line makes the server refuse a script before it begins, also one that only reads, where it
+// could not write: a replica would answer with the past, a full server would stop half-way. Those that
+// make room run on a full server too.
+const (
+	firstLine        = "#!lua\n"
+	firstLineToClean = "#!lua flags=allow-oom\n"
+)
+
+var cleaning = map[string]bool{"reap": true, "trim": true, "sweep": true, "link_tidy": true}
 
 // compile joins each script with what all share. Redis keeps them by their hash; one that it does not
 // have is sent whole.
@@ -44,11 +51,11 @@ func compile() (map[string]*rueidis.Lua, error) {
 			return nil, err
 		}
 		name := strings.TrimSuffix(e.Name(), ".lua")
-		build := rueidis.NewLuaScript
-		if readers[name] {
-			build = rueidis.NewLuaScriptReadOnly
+		first := firstLine
+		if cleaning[name] {
+			first = firstLineToClean
 		}
-		all[name] = build(string(shared) + string(own))
+		all[name] = rueidis.NewLuaScript(first + string(shared) + string(own))
 	}
 	return all, nil
 }
