@@ -161,6 +161,12 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	case m.denied.has(id):
 		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
 		return false
+	case !m.lease.fresh(now): // the answer was long under way, or this process stood still: it may be the past's
+		if err := m.renewLease(ctx); err != nil {
+			m.unknown(a, "poll", err)
+			return false
+		}
+		return true
 	case fill.void.Load(): // after denied, which is given up when the fill is void
 		return true
 	}

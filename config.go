@@ -24,6 +24,7 @@ type Config struct {
 	Realm string
 
 	Lease      time.Duration // How stale the near cache may be, L. 0: 5s; 1s to 60s.
+	Skew       time.Duration // How far this machine's clock and a shared store's may be apart. 0: 10s; 100ms to 60s.
 	CacheBytes int64         // Bound of the near cache. 0: 64 MiB; negative: no cache.
 	ValueBytes int           // Limit of one session's encoded values. 0: 64 KiB.
 

@@ -26,7 +26,7 @@ func (s *Session) value(name string) ([]byte, error) {
 	if s.view.e == nil {
 		return nil, nil
 	}
-	if s.values == nil && s.m.keepValues {
+	if s.values == nil && !s.m.shared {
 		if v := s.view.e.values.Load(); v != nil {
 			s.values = *v
 		}
@@ -60,7 +60,7 @@ func (s *Session) read(ctx context.Context) (valueSet, error) {
 		return nil, err
 	}
 	s.values = v
-	if s.m.keepValues && rec.Revision == s.view.e.revision {
+	if !s.m.shared && rec.Revision == s.view.e.revision {
 		s.m.cache.remember(s.view.e, &v)
 	}
 	return v, nil
@@ -213,7 +213,7 @@ func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSe
 		return false, s.lost(err)
 	}
 	e = m.newEntry(rec, i, s.view.e.proved[0].n, s.view.e.proved[0].v, s.view.e)
-	if m.keepValues {
+	if !m.shared {
 		e.values.Store(&values)
 	}
 	m.keep(fill, e)

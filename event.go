@@ -25,8 +25,9 @@ const (
 	EventEndedAll    EventKind = "ended-all"   // every session ended
 	EventRefused     EventKind = "refused"     // a token was presented that is no good
 	EventStalled     EventKind = "stalled"     // a client has long been behind the current generation
-	EventLog         EventKind = "log"         // the log is not what it was: gap, or another incarnation
+	EventLog         EventKind = "log"         // this node dropped what it had cached: see the reason
 	EventUnavailable EventKind = "unavailable" // the store did not answer
+	EventClock       EventKind = "clock"       // this node's clock and the store's are too far apart
 	EventKeys        EventKind = "keys"        // keys were replaced, rotated or revoked
 )
 
@@ -68,6 +69,10 @@ const (
 	ReasonTooMany         Reason = "too-many"         // a sign-in over the limit of attempts
 	ReasonRestored        Reason = "restored"         // a backup was restored
 	ReasonCopied          Reason = "copied"           // from another store
+	ReasonGap             Reason = "gap"              // the log no longer reaches back to what the node had read
+	ReasonIncarnation     Reason = "incarnation"      // the log is another: the store was restored or failed over
+	ReasonFenced          Reason = "fenced"           // the node was silent for so long that it was shut out
+	ReasonSkew            Reason = "skew"             // the node's clock and the store's are too far apart
 	ReasonClockReset      Reason = "clock-reset"
 )
 

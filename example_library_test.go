@@ -266,7 +266,7 @@ func endOne(sessions *counterfoil.Manager) http.HandlerFunc {
 		mine := counterfoil.AllOf(sessions.FromContext(r.Context()).Subject()).Only(id)
 		done, err := sessions.Revoke(r.Context(), mine, counterfoil.ReasonRevoked)
 		if err == nil {
-			err = done.Wait(r.Context()) // until no node lets it in any more
+			_, err = done.Wait(r.Context()) // until no node lets it in any more
 		}
 		if errors.Is(err, counterfoil.ErrNotFound) { // none, or somebody else's: the same answer
 			http.NotFound(w, r)

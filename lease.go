@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +18,12 @@ type lease struct {
 	sentWall atomic.Int64
 
 	mu          sync.Mutex // held by the one poll that runs
-	node        string
+	left        bool       // it is no node any more
 	incarnation string
 	applied     uint64
+	acking      atomic.Bool // a poll that acknowledges is due
+
+	node atomic.Pointer[string] // as the store knows this node
 
 	joinMu  sync.Mutex
 	running *sharedPoll // nil: none runs
@@ -44,7 +46,7 @@ const (
 
 func newLease(l time.Duration) *lease {
 	x := &lease{length: l * leaseUseNum / leaseUseDen}
-	x.sentMono.Store(int64(-24 * time.Hour))
+	x.lapse()
 	return x
 }
 
@@ -59,6 +61,11 @@ func (l *lease) renew(sent instant) {
 	l.sentMono.Store(int64(sent.mono))
 	l.sentWall.Store(sent.wall)
 }
+
+// lapse ends the lease: it was never renewed.
+func (l *lease) lapse() { l.sentMono.Store(int64(-24 * time.Hour)) }
+
+func (l *lease) name() string { return *l.node.Load() }
 
 // renewLease waits until the lease is fresh, or until a poll that was sent after the call has failed.
 // However many wait, they share one.
@@ -117,18 +124,21 @@ func (m *Manager) poll(ctx context.Context) error {
 	// another has to prove the log before the lease ends.
 	ctx, cancel := context.WithTimeout(ctx, max(m.leaseLength/3, time.Second))
 	defer cancel()
+	if l.left {
+		return fmt.Errorf("%w: poll: %w", ErrUnavailable, errClosed)
+	}
 	sent := m.clock.now()
 	for {
-		page, err := m.store.Poll(ctx, Poll{Node: l.node, Since: l.applied, Acked: l.applied, Max: pollPage})
+		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.applied, Max: pollPage})
 		switch {
 		case errors.Is(err, ErrFenced):
-			if l.node, err = nodeName(m.random); err != nil {
+			m.forgetAll(ReasonFenced, "this node was shut out, because it had not polled for a whole lease; it joins again")
+			if err := m.rename(); err != nil {
 				return err
 			}
-			m.forgetAll("this node was fenced and joins again")
 			continue
 		case errors.Is(err, ErrGap):
-			m.forgetAll("the log no longer reaches back to what this node had read")
+			m.forgetAll(ReasonGap, "the log no longer reaches back to what this node had read")
 			l.applied, l.incarnation = page.Head, page.Incarnation
 			l.renew(sent)
 			return nil
@@ -136,7 +146,7 @@ func (m *Manager) poll(ctx context.Context) error {
 			return fmt.Errorf("%w: poll: %w", ErrUnavailable, err)
 		case page.Incarnation != l.incarnation || page.Head < l.applied:
 			if l.incarnation != "" {
-				m.forgetAll("the log has another incarnation: the store was restored or failed over")
+				m.forgetAll(ReasonIncarnation, "the log has another incarnation: the store was restored or failed over")
 			}
 			l.incarnation, l.applied = page.Incarnation, page.Head
 			l.renew(sent)
@@ -144,8 +154,12 @@ func (m *Manager) poll(ctx context.Context) error {
 		}
 		// The lease counts from the first page of a backlog: all of that was there when it was sent.
 		for i := range page.Entries {
-			m.apply(&page.Entries[i])
-			l.applied = page.Entries[i].Seq
+			e := &page.Entries[i]
+			m.apply(e)
+			l.applied = e.Seq // only now may the next poll acknowledge it
+			if e.Kind.ends() {
+				m.acknowledgeSoon()
+			}
 		}
 		if l.applied >= page.Head || len(page.Entries) == 0 {
 			l.renew(sent)
@@ -170,31 +184,39 @@ func (m *Manager) apply(e *Entry) {
 	}
 }
 
-func (m *Manager) forgetAll(why string) {
+// sendPoll asks the store, and learns its time by the way.
+func (m *Manager) sendPoll(ctx context.Context, p Poll) (Page, error) {
+	_, sent := m.clock.Now()
+	page, err := m.store.Poll(ctx, p)
+	if err == nil || errors.Is(err, ErrGap) {
+		wall, got := m.clock.Now()
+		m.seeClock(sighting{store: page.Now, sent: sent, got: got, wall: wall})
+	}
+	return page, err
+}
+
+// forgetAll empties the cache, voids the loads under way, and looks after every stream.
+func (m *Manager) forgetAll(why Reason, words string) {
 	m.cache.flush()
 	for _, w := range m.watches.all() {
 		m.recheckAfter(w, 0)
 	}
-	m.observe(Event{Kind: EventLog, Time: m.clock.now().time()})
-	m.log.Warn("session cache dropped", "why", why)
+	m.observe(Event{Kind: EventLog, Reason: why, Time: m.clock.now().time()})
+	m.log.Warn("session cache dropped", "why", words)
 }
 
 // pollForever polls every third of L, with jitter so that nodes do not beat together.
 func (m *Manager) pollForever() {
 	m.background.after(m.jitter(m.leaseLength/3), func() {
-		ctx, cancel := m.storeContext(context.Background())
-		defer cancel()
-		if err := m.renewLease(ctx); err != nil {
-			m.unavailable("poll", err)
-		}
+		m.pollOnce(m.renewLease)
 		m.pollForever()
 	})
 }
 
-func nodeName(random io.Reader) (string, error) {
-	var b [9]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", err
+func (m *Manager) pollOnce(poll func(context.Context) error) {
+	ctx, cancel := m.storeContext(context.Background())
+	defer cancel()
+	if err := poll(ctx); err != nil {
+		m.unavailable("poll", err)
 	}
-	return tokenEncoding.EncodeToString(b[:]), nil
 }

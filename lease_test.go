@@ -10,7 +10,6 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
-	"github.com/counterfoil/counterfoil/store/memory"
 )
 
 // polled is a store whose polls can be made to say something else.
@@ -178,47 +177,6 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if n := m.Health().Cached; n != 0 {
 		t.Errorf("%d are cached after the end of all", n)
-	}
-}
-
-// Where other nodes share the store, Wait lasts until none can trust what it has cached.
-func TestWaitOutlastsTheLease(t *testing.T) { // R17
-	store := memory.New(memory.Options{Shared: true})
-	defer store.Close()
-	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Store = store })
-	signIn(t, m, "alice")
-	rv, err := m.Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	over := make(chan error, 1)
-	go func() { over <- rv.Wait(t.Context()) }()
-	select {
-	case err := <-over:
-		t.Fatalf("Wait returned at once: %v", err)
-	case <-time.After(20 * time.Millisecond):
-	}
-	clock.Advance(5 * time.Second)
-	select {
-	case err := <-over:
-		t.Fatalf("Wait returned after L by the store's time, which another clock may not have counted: %v", err)
-	case <-time.After(20 * time.Millisecond):
-	}
-	clock.Advance(50 * time.Millisecond)
-	if err := <-over; err != nil {
-		t.Error(err)
-	}
-	if err := rv.Wait(t.Context()); err != nil {
-		t.Errorf("long after: %v", err)
-	}
-	rv, err = m.Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := rv.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cut off: %v", err)
 	}
 }
 

@@ -17,6 +17,11 @@ const (
 	EntryEndedAll     EntryKind = 5 // all sessions ended
 )
 
+// ends reports whether an entry of this kind ends sessions.
+func (k EntryKind) ends() bool {
+	return k == EntryEnded || k == EntryEndedSubject || k == EntryEndedAll
+}
+
 // EntryVersion is the version of the log entries that this package writes.
 const EntryVersion = 1
 

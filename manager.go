@@ -37,7 +37,7 @@ type Manager struct {
 	random     io.Reader
 
 	storeID     []byte
-	keepValues  bool     // nobody else writes to the store: values may be cached
+	shared      bool     // others write to the store too: values must not be cached, and nodes wait for each other
 	noValues    valueSet // what every session without values has; empty and never changed
 	leaseLength time.Duration
 	lease       *lease
@@ -48,6 +48,7 @@ type Manager struct {
 	flood       *flood
 	reaper      reaper
 	saved       savedTime
+	skew        skew
 	outages     outages
 }
 
@@ -68,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		valueBytes: cfg.ValueBytes, refuse: cfg.Refuse, observer: cfg.Observe, backdrop: cfg.Background,
 		clientIP: cfg.ClientIP, log: cfg.Logger, random: cfg.Random,
 		leaseLength: lease, lease: newLease(lease), flood: newFlood(),
-		noValues: valueSet{}, keepValues: !cfg.Store.Capabilities().Shared,
+		noValues: valueSet{}, shared: cfg.Store.Capabilities().Shared,
 	}
 	clock := cfg.Clock
 	if clock == nil {
@@ -98,6 +99,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	}
 	m.cache = newNearCache(bytes)
 	m.macs.keys = cfg.Keys
+	if m.skew.allowed = cfg.Skew; cfg.Skew == 0 {
+		m.skew.allowed = 10 * time.Second
+	}
 	m.toucher.pending = make(map[ID]Touch)
 	m.denied.ids = make(map[ID]bool)
 	m.watches.byID = make(map[ID]map[*watch]struct{})
@@ -123,7 +127,8 @@ func (c *Config) check(lease time.Duration) error {
 	}
 	fault(c.Store == nil, "Store is missing; package store/memory or store/sqlite has one")
 	fault(c.Keys == nil, "Keys are missing; keyring.Resolve finds or makes them")
-	fault(lease < time.Second || lease > time.Minute, "Lease is %v; it must be 1s to 60s", lease)
+	fault(lease < time.Second || lease > maxLease, "Lease is %v; it must be 1s to 60s", lease)
+	fault(c.Skew != 0 && (c.Skew < 100*time.Millisecond || c.Skew > time.Minute), "Skew is %v; it must be 100ms to 60s", c.Skew)
 	fault(c.ValueBytes < 0 || c.ValueBytes > 16<<20, "ValueBytes is %d; it must be 1 to 16 MiB", c.ValueBytes)
 	fault(len(c.Realm) > 255, "Realm is longer than 255 bytes")
 	return errors.Join(errs...)
@@ -134,21 +139,19 @@ func (m *Manager) reach(ctx context.Context, clock Clock) (err error) {
 	if m.storeID, err = m.namedStore(ctx); err != nil {
 		return fmt.Errorf("counterfoil: the store cannot be reached: %w", err)
 	}
-	if m.clock, err = m.startClock(ctx, clock); err != nil {
+	seen, err := m.join(ctx, clock)
+	if err != nil {
 		return err
 	}
-	if m.lease.node, err = nodeName(m.random); err != nil {
-		return err
+	if m.clock, err = m.startClock(ctx, clock, seen); err == nil {
+		if err = m.renewLease(ctx); err != nil {
+			err = fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
+		}
 	}
-	page, err := m.store.Log(ctx, 0, 0)
-	if err != nil && !errors.Is(err, ErrGap) {
-		return fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
+	if err != nil {
+		_ = m.leave(ctx) // it is not coming: at worst somebody waits once
 	}
-	m.lease.applied, m.lease.incarnation = page.Head, page.Incarnation
-	if err := m.renewLease(ctx); err != nil {
-		return fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
-	}
-	return nil
+	return err
 }
 
 // namedStore returns the store's identity, which every seal is bound to; the first to ask makes it.
@@ -172,15 +175,16 @@ func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// Close writes pending touches and waits for everything New started. The store stays open; a
-// request still under way may fail.
+// Close writes pending touches, waits for everything New started, and leaves the nodes that share
+// the store. The store stays open; a request still under way may fail.
 func (m *Manager) Close(ctx context.Context) error {
 	m.background.close()
 	m.watches.close()
-	if err := m.writeTouches(ctx); err != nil {
-		return fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
+	err := m.writeTouches(ctx)
+	if err != nil {
+		err = fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
 	}
-	return nil
+	return errors.Join(err, m.leave(ctx))
 }
 
 func (m *Manager) observe(e Event) {

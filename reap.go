@@ -67,6 +67,8 @@ type Health struct {
 	LastSweep  time.Time     // zero: none yet
 	SweepHeld  string        // why nothing is swept, "" if it is
 	ClockAhead time.Duration // session time ahead of the wall clock
+	Skew       time.Duration // the wall clock ahead of the store's, at the last poll; 0: the store has none
+	SkewHigh   bool          // it is more than is allowed
 	Cached     int           // sessions in the near cache
 }
 
@@ -80,6 +82,7 @@ func (m *Manager) Health() Health {
 		LeaseAge:   now.mono - time.Duration(m.lease.sentMono.Load()),
 		LastSweep:  m.reaper.last, SweepHeld: m.reaper.held,
 		ClockAhead: time.Duration(now.ns - now.wall),
-		Cached:     int(m.cache.count.Load()),
+		Skew:       time.Duration(m.skew.last.Load()), SkewHigh: m.skew.high.Load(),
+		Cached: int(m.cache.count.Load()),
 	}
 }

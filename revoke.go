@@ -62,40 +62,6 @@ func (t Target) check() error {
 	return nil
 }
 
-// Revocation is the receipt of a Revoke.
-type Revocation struct {
-	Seq   uint64 // position in the log
-	Ended int    // sessions ended; -1 if the store cannot say
-
-	m    *Manager
-	done time.Duration // monotonic: when the store had acknowledged it
-}
-
-// Wait returns nil when no node can admit the ended sessions any more. Where no other process shares
-// the store that is at once; else it takes at most the lease. The revocation stands even if ctx ends
-// the wait.
-func (r Revocation) Wait(ctx context.Context) error {
-	if r.m == nil || !r.m.store.Capabilities().Shared {
-		return ctx.Err()
-	}
-	// Each node's lease counts from when it sent a poll. One sent after the commit sees the entry; one
-	// sent before it is over after L, a little more by our own clock than by any other's.
-	_, mono := r.m.clock.Now()
-	left := r.done + r.m.leaseLength + r.m.leaseLength/100 - mono
-	if left <= 0 {
-		return nil
-	}
-	over := make(chan struct{})
-	stop := r.m.clock.AfterFunc(left, func() { close(over) })
-	defer stop()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Revoke ends what t selects: durable, and in force on this node, when it returns. Sessions made
 // after it stand. Other nodes follow within the lease; [Revocation.Wait] says when all have. An
 // error that wraps ErrUnavailable means that the outcome is not known: call again. ErrNotFound: t

@@ -283,7 +283,7 @@ func TestListAndRevoke(t *testing.T) { // S40–S43, SD8, S47
 	revoke := func(target counterfoil.Target) (int, error) {
 		rv, err := m.Revoke(t.Context(), target, counterfoil.ReasonRevoked)
 		if err == nil {
-			if err := rv.Wait(t.Context()); err != nil {
+			if _, err := rv.Wait(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}

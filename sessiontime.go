@@ -23,7 +23,10 @@ type savedTime struct {
 }
 
 // startClock begins session time no earlier than the store has seen.
-func (m *Manager) startClock(ctx context.Context, c Clock) (*sessionClock, error) {
+func (m *Manager) startClock(ctx context.Context, c Clock, x sighting) (*sessionClock, error) {
+	if err := m.checkSkew(x); err != nil {
+		return nil, err
+	}
 	saved, err := m.store.Meta(ctx, sessionTimeKey)
 	if err != nil {
 		return nil, fmt.Errorf("counterfoil: the store cannot be reached: %w", err)
@@ -32,12 +35,11 @@ func (m *Manager) startClock(ctx context.Context, c Clock) (*sessionClock, error
 	if len(saved) == 8 {
 		floor = time.UnixMilli(int64(binary.BigEndian.Uint64(saved)))
 	}
-	wall, _ := c.Now()
-	if floor.Sub(wall) > jumpLimit {
-		return nil, fmt.Errorf("%w (clock %s, store %s)", ErrClock, wall.UTC().Format(time.RFC3339), floor.UTC().Format(time.RFC3339))
+	if now := x.time(); floor.Sub(now) > jumpLimit {
+		return nil, fmt.Errorf("%w (clock %s, store %s)", ErrClock, now.UTC().Format(time.RFC3339), floor.UTC().Format(time.RFC3339))
 	}
 	m.saved.bytes, m.saved.ms = saved, floor.UnixMilli()
-	return newSessionClock(c, floor), nil
+	return newSessionClock(c, x, floor), nil
 }
 
 // saveSessionTime writes session time at most once a minute, beside touches: where nobody comes,

@@ -169,7 +169,7 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		copied := values.with(nil)
 		own = &copied
 	}
-	if m.keepValues {
+	if !m.shared {
 		e.values.Store(own)
 	}
 	m.keep(fill, e)

@@ -118,6 +118,7 @@ func (o *Operations) revokeKey(r *http.Request) (any, error) {
 }
 
 func (o *Operations) endUsing(ctx context.Context, key keyring.KeyID) (ended int, err error) {
+	var last counterfoil.Revocation // when this one is in force, so are those before it
 	err = o.using(ctx, func(rec *counterfoil.Record, id keyring.KeyID) error {
 		if id != key {
 			return nil
@@ -127,11 +128,13 @@ func (o *Operations) endUsing(ctx context.Context, key keyring.KeyID) (ended int
 			return nil
 		}
 		if err == nil {
-			ended += max(0, done.Ended)
-			err = done.Wait(ctx)
+			ended, last = ended+max(0, done.Ended), done
 		}
 		return err
 	})
+	if err == nil {
+		_, err = last.Wait(ctx)
+	}
 	return ended, err
 }
 

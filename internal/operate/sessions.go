@@ -96,7 +96,7 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 	}
 	done, err := o.Sessions.Revoke(r.Context(), target, counterfoil.ReasonRevoked)
 	if err == nil {
-		err = done.Wait(r.Context())
+		_, err = done.Wait(r.Context())
 	}
 	switch {
 	case errors.Is(err, counterfoil.ErrNotFound):

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -15,8 +16,9 @@ import (
 // Two nodes on one database see each other's values.
 func TestTwoManagers(t *testing.T) {
 	dsn := empty(t)
-	clock := sessiontest.NewClock(noon)
-	keys, err := keyring.Generate(noon, nil)
+	now, _ := counterfoil.SystemClock().Now() // about what the server's shows
+	clock := sessiontest.NewClock(now)
+	keys, err := keyring.Generate(now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,5 +48,53 @@ func TestTwoManagers(t *testing.T) {
 				t.Errorf("the other manager reads %q, %v; want %q", got, err, text)
 			}
 		})
+	}
+}
+
+// A revocation is in force as soon as the other node has acknowledged it, and a node that left is not
+// waited for. R17, G2
+func TestWaitForTheOtherNode(t *testing.T) {
+	dsn := empty(t)
+	keys, err := keyring.Generate(noon, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nodes [2]*counterfoil.Manager
+	for i := range nodes {
+		nodes[i], err = counterfoil.New(context.Background(), counterfoil.Config{
+			Store: open(t, dsn), Keys: keys, Lease: 3 * time.Second, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = nodes[i].Close(context.Background()) })
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	sessiontest.SignIn(t, nodes[0], r, counterfoil.Identity{Subject: "alice"})
+	if _, v := nodes[1].Check(r); v != counterfoil.Valid {
+		t.Fatalf("before: %v", v)
+	}
+	wait := func() counterfoil.Waited {
+		rv, err := nodes[0].Revoke(context.Background(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := rv.Wait(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	if w := wait(); w.Nodes != 2 || w.Fenced != 0 || w.Took > 2900*time.Millisecond {
+		t.Errorf("it took %+v", w)
+	}
+	if _, v := nodes[1].Check(r); v != counterfoil.Invalid {
+		t.Errorf("after it: %v", v)
+	}
+	if err := nodes[1].Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if w := wait(); w.Nodes != 1 {
+		t.Errorf("without the other node it took %+v", w)
 	}
 }

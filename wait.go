@@ -1,0 +1,133 @@
+package counterfoil
+
+import (
+	"context"
+	"time"
+)
+
+// Revocation is the receipt of a Revoke.
+type Revocation struct {
+	Seq   uint64 // position in the log
+	Ended int    // sessions ended; -1 if the store cannot say
+
+	m    *Manager
+	done time.Duration // monotonic: when the store had acknowledged it
+}
+
+// Waited says how a [Revocation] came into force everywhere.
+type Waited struct {
+	Nodes  int           // nodes that share the store, this one included; -1: the store did not say
+	Fenced int           // those of them that were silent for a whole lease, and were shut out
+	Took   time.Duration // since the store had acknowledged the revocation
+}
+
+// Wait returns when no node can admit the ended sessions any more. Where no other process shares the
+// store that is at once. Else it is when each node has acknowledged the end or let its lease run
+// out, which takes a little more than the longest lease at most. A node that has not polled
+// meanwhile is fenced: it comes back, if ever, with an empty cache, and nobody waits for it again.
+//
+// The revocation stands even if ctx ends the wait, which is the only error there is.
+func (r Revocation) Wait(ctx context.Context) (Waited, error) {
+	if r.m == nil || !r.m.shared {
+		return Waited{Nodes: 1}, ctx.Err()
+	}
+	w := waiting{r: r, nodes: -1}
+	most := r.m.leaseLength / 10
+	for pause := 10 * time.Millisecond; ; pause = min(pause+pause/2, most) {
+		next := w.look(ctx)
+		if next <= 0 {
+			return Waited{w.nodes, w.fenced, w.elapsed()}, nil
+		}
+		if err := r.m.pause(ctx, min(pause, next)); err != nil {
+			return Waited{}, err
+		}
+	}
+}
+
+// waiting is the state of one Wait.
+type waiting struct {
+	r      Revocation
+	nodes  int
+	fenced int
+	beats  map[string]uint64 // of the nodes still waited for, as they were first seen; nil: not looked yet
+}
+
+// patience is how long a lease of l can hold by any clock that is right within a hundredth: those
+// that were renewed by a poll sent before the revocation was acknowledged are over by then, and a
+// poll sent later has brought the revocation.
+func patience(l time.Duration) time.Duration { return l + l/100 }
+
+func (w *waiting) elapsed() time.Duration {
+	_, mono := w.r.m.clock.Now()
+	return mono - w.r.done
+}
+
+// look asks the store who has acknowledged, and returns how long somebody may still have to be waited
+// for; 0: nobody.
+func (w *waiting) look(ctx context.Context) time.Duration {
+	m := w.r.m
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	all, err := m.store.Nodes(ctx)
+	elapsed := w.elapsed()
+	if err != nil {
+		m.unavailable("nodes", err)
+		return patience(maxLease) - elapsed
+	}
+	first := w.beats == nil
+	if first {
+		w.beats, w.nodes = make(map[string]uint64, len(all)), len(all)
+	}
+	left := time.Duration(0)
+	own := m.lease.name()
+	waits := make(map[string]uint64, len(w.beats))
+	for _, n := range all {
+		beat, known := w.beats[n.Name]
+		if first {
+			beat = n.Beat
+		} else if !known {
+			continue // it has acknowledged, or joined since: with an empty cache
+		}
+		if n.Name == own || n.Acked >= w.r.Seq {
+			continue
+		}
+		over := patience(leaseOf(n.Name)) - elapsed
+		if over <= 0 && (first || n.Beat != beat) {
+			continue // it polls: it has the end, or no lease
+		}
+		if over <= 0 && m.fence(ctx, n.Name) {
+			w.fenced++
+			continue
+		}
+		if over <= 0 {
+			over = patience(maxLease) - elapsed // to fence it again: for its lease nobody waits
+		}
+		waits[n.Name] = beat
+		left = max(left, over)
+	}
+	w.beats = waits
+	return left
+}
+
+// fence shuts out a node that was silent for longer than its lease.
+func (m *Manager) fence(ctx context.Context, node string) bool {
+	if err := m.store.Fence(ctx, node); err != nil {
+		m.unavailable("fence", err)
+		return false
+	}
+	m.log.Warn("a node that no longer polls was shut out; it joins again when it is back", "node", node)
+	return true
+}
+
+// pause waits for d by the manager's clock.
+func (m *Manager) pause(ctx context.Context, d time.Duration) error {
+	over := make(chan struct{})
+	stop := m.clock.AfterFunc(d, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
