@@ -41,7 +41,8 @@ func (s *Session) value(name string) ([]byte, error) {
 	return s.values[name], nil
 }
 
-// read loads the session's values; s is locked.
+// read loads the session's values; s is locked. It never shares a read that another request began
+// earlier: what was written and acknowledged in between, here or on another node, is not in that one.
 func (s *Session) read(ctx context.Context) (valueSet, error) {
 	if s.values != nil {
 		return s.values, nil
@@ -49,9 +50,7 @@ func (s *Session) read(ctx context.Context) (valueSet, error) {
 	if s.view.e == nil {
 		return valueSet{}, nil
 	}
-	fill := s.m.cache.begin(s.view.e.id)
-	defer fill.end()
-	rec, err := fill.load(ctx, s.m.store)
+	rec, err := s.m.store.Load(ctx, s.view.e.id)
 	if err != nil {
 		return nil, s.lost(err)
 	}

@@ -33,10 +33,10 @@ type fill struct {
 	users int
 	void  atomic.Bool
 
-	once sync.Once
-	done bool // answered: later ones begin anew; under the shard's lock
-	rec  *Record
-	err  error
+	done   bool          // answered: later ones begin anew; under the shard's lock
+	answer chan struct{} // closed by whoever asks the store; nil: nobody does yet; under the shard's lock
+	rec    *Record
+	err    error
 }
 
 func newNearCache(bytes int64) *nearCache {
@@ -73,14 +73,28 @@ func (c *nearCache) begin(id ID) *fill {
 	return f
 }
 
-// load asks the store once for all who share f. The record is theirs in common: copy it to change it.
+// load asks the store once for all who share f; each waits no longer than its own ctx. The record is
+// theirs in common: copy it to change it.
 func (f *fill) load(ctx context.Context, store Store) (*Record, error) {
-	f.once.Do(func() {
-		f.rec, f.err = store.Load(ctx, f.id)
-		f.shard.mu.Lock()
-		f.done = true
-		f.shard.mu.Unlock()
-	})
+	f.shard.mu.Lock()
+	answer := f.answer
+	if answer == nil {
+		f.answer = make(chan struct{})
+	}
+	f.shard.mu.Unlock()
+	if answer != nil {
+		select {
+		case <-answer:
+			return f.rec, f.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	defer close(f.answer)
+	f.rec, f.err = store.Load(ctx, f.id)
+	f.shard.mu.Lock()
+	defer f.shard.mu.Unlock()
+	f.done = true
 	return f.rec, f.err
 }
 

@@ -45,7 +45,9 @@ func (m *Manager) startClock(ctx context.Context, c Clock, x sighting) (*session
 // saveSessionTime writes session time at most once a minute, beside touches: where nobody comes,
 // nothing is written.
 func (m *Manager) saveSessionTime(ctx context.Context) {
-	m.saved.mu.Lock()
+	if !m.saved.mu.TryLock() {
+		return // another flush is at it
+	}
 	defer m.saved.mu.Unlock()
 	now := m.clock.now().ms()
 	if now < m.saved.ms+time.Minute.Milliseconds() {
