@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -77,12 +78,16 @@ func (s *server) open(way string) (*pair, error) {
 		}
 		s.keys = keys
 	}
+	lease := 5 * time.Second
+	if way != s.way { // listened to: polls would be counted, too
+		lease = time.Minute
+	}
 	on := func(cacheBytes int64) (*side, error) {
 		store, err := s.ours(way)
 		if err != nil {
 			return nil, err
 		}
-		m, stop, err := managerOn(store, counterfoil.Config{Keys: s.keys, CacheBytes: cacheBytes})
+		m, stop, err := managerOn(store, counterfoil.Config{Keys: s.keys, CacheBytes: cacheBytes, Lease: lease})
 		if err != nil {
 			return nil, err
 		}

@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"context"
-	"errors"
-
 	"github.com/counterfoil/counterfoil"
 	"github.com/jackc/pgx/v5"
 )
@@ -60,21 +57,18 @@ func lockOp(op counterfoil.OpID) []lock {
 	return []lock{lockOf("op", op[:])}
 }
 
-// recall returns what op was answered with when it was done, nil if it was not.
-func (t *tx) recall(ctx context.Context, op counterfoil.OpID) (*answered, error) {
-	if op == (counterfoil.OpID{}) {
-		return nil, nil
+// recall asks what op was answered with when it was done; first is nil if it was not.
+func recall(b *pgx.Batch, op counterfoil.OpID, first **answered) {
+	if *first = nil; op == (counterfoil.OpID{}) {
+		return
 	}
-	var seq, number int64
-	var session, ended []byte
-	err := t.QueryRow(ctx, "SELECT seq, session, number, ended FROM cf_op WHERE op = $1", op[:]).Scan(&seq, &session, &number, &ended)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &answered{uint64(seq), fromBlob[counterfoil.ID](session), uint64(number), splitIDs(ended)}, nil
+	queueEach(b, func(row pgx.Row) error {
+		var seq, number int64
+		var session, ended []byte
+		err := row.Scan(&seq, &session, &number, &ended)
+		*first = &answered{uint64(seq), fromBlob[counterfoil.ID](session), uint64(number), splitIDs(ended)}
+		return err
+	}, "SELECT seq, session, number, ended FROM cf_op WHERE op = $1", op[:])
 }
 
 // remember keeps the answer to op, whose seq is the head, for as long as the log reaches back to it.

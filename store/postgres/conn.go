@@ -71,6 +71,18 @@ func each(ctx context.Context, c *pgx.Conn, f func(pgx.Row) error, query string,
 	return rows.Err()
 }
 
+// queueEach is each for a question among others.
+func queueEach(b *pgx.Batch, f func(pgx.Row) error, query string, args ...any) {
+	b.Queue(query, args...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := f(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
 // lock is a name for something that must not be done twice at once, for the length of a
 // transaction. It needs no row that somebody would have to remove, and waiting is first come, first
 // served. Two names that happen to be one number merely wait for each other.
@@ -125,15 +137,23 @@ const attempts = 8
 // write runs do in a transaction that holds the locks, and commits it. Only what the server has
 // surely undone is run again; after a lost connection nobody knows, and the caller is told so.
 func (s *Store) write(ctx context.Context, locks []lock, do func(*tx) error) error {
-	return s.transact(ctx, []string{"BEGIN"}, locks, do)
+	return s.transact(ctx, []string{"BEGIN"}, locks, nothing, do)
+}
+
+// writeAfter is write for a change that first has to know something: ask queues its questions, which
+// travel with the locks in one message. Each is answered as of when the locks are held.
+func (s *Store) writeAfter(ctx context.Context, locks []lock, ask func(*pgx.Batch), do func(*tx) error) error {
+	return s.transact(ctx, []string{"BEGIN"}, locks, ask, do)
 }
 
 // writeLazily is write for what need not survive a crash: it does not wait for the disk.
 func (s *Store) writeLazily(ctx context.Context, locks []lock, do func(*tx) error) error {
-	return s.transact(ctx, []string{"BEGIN", "SET LOCAL synchronous_commit = off"}, locks, do)
+	return s.transact(ctx, []string{"BEGIN", "SET LOCAL synchronous_commit = off"}, locks, nothing, do)
 }
 
-func (s *Store) transact(ctx context.Context, begin []string, locks []lock, do func(*tx) error) error {
+func nothing(*pgx.Batch) {}
+
+func (s *Store) transact(ctx context.Context, begin []string, locks []lock, ask func(*pgx.Batch), do func(*tx) error) error {
 	var err error
 	for range attempts {
 		began := false
@@ -144,6 +164,7 @@ func (s *Store) transact(ctx context.Context, begin []string, locks []lock, do f
 				b.Queue(statement)
 			}
 			queue(b, locks)
+			ask(b)
 			if err := c.SendBatch(ctx, b).Close(); err != nil {
 				return err
 			}
@@ -156,7 +177,7 @@ func (s *Store) transact(ctx context.Context, begin []string, locks []lock, do f
 		}
 		err = s.use(ctx, once)
 		if !began && lost(ctx, err) {
-			err = s.use(ctx, once) // nothing was asked for yet
+			err = s.use(ctx, once) // nothing can be committed yet
 		}
 		if !again(err) {
 			break

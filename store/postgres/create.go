@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
@@ -25,10 +24,11 @@ func subjects(all ...counterfoil.SubjectHash) (locks []lock) {
 // Create implements counterfoil.Store.
 func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfoil.Creation) (counterfoil.Created, error) {
 	locks := append(append(lockOp(c.Entry.Op), subjects(rec.Subject, rec.Actor)...), everybody().share())
+	var known before
 	var done counterfoil.Created
-	err := s.write(ctx, locks, func(t *tx) error {
+	err := s.writeAfter(ctx, locks, func(b *pgx.Batch) { known.ask(b, rec, c) }, func(t *tx) error {
 		done = counterfoil.Created{}
-		return t.create(ctx, rec, c, &done)
+		return t.create(ctx, rec, c, &known, &done)
 	})
 	if err != nil {
 		return counterfoil.Created{}, err
@@ -37,117 +37,92 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 	return done, nil
 }
 
-func (t *tx) create(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation, done *counterfoil.Created) error {
-	if first, err := t.recall(ctx, c.Entry.Op); err != nil {
-		return err
-	} else if first != nil {
-		if first.session != r.ID {
-			return counterfoil.ErrExists
-		}
-		done.Seq, done.Evicted = first.seq, first.ended
-		return nil
-	}
-	var taken bool
-	if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM cf_session WHERE id = $1)", r.ID[:]).Scan(&taken); err != nil {
-		return err
-	} else if taken {
-		return counterfoil.ErrExists
-	}
-	if err := t.liveParent(ctx, r, c); err != nil {
-		return err
-	}
-	if err := t.notSuperseded(ctx, r, c.Since); err != nil {
-		return err
-	}
-	var entries []counterfoil.Entry
-	for _, id := range c.Replaces {
-		gone, err := t.endOne(ctx, id, counterfoil.ReasonReplaced, c.Entry.Time)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, gone.entries...)
-	}
-	if len(c.Replaces) > 0 { // the parent may have gone with them
-		if err := t.liveParent(ctx, r, c); err != nil {
-			return err
-		}
-	}
-	surplus, err := t.surplus(ctx, r, c)
-	if err != nil {
-		return err
-	}
-	var evicted []counterfoil.ID
-	for _, id := range surplus {
-		gone, err := t.endOne(ctx, id, counterfoil.ReasonLimit, c.Entry.Time)
-		if err != nil {
-			return err
-		}
-		if len(gone.ids) > 0 { // else it ended meanwhile
-			evicted, entries = append(evicted, id), append(entries, gone.entries...)
-		}
-	}
-	e := of(c.Entry, r)
-	e.Kind = counterfoil.EntryCreated
-	t.append(append(entries, e), &done.Seq)
-	t.last.Queue(insertRecord, recordValues(r)...)
-	t.remember(e.Op, answered{session: r.ID, number: 1, ended: evicted})
-	done.Evicted = evicted
-	return nil
+// before is what Create has to know.
+type before struct {
+	first      *answered
+	taken      bool
+	parent     *counterfoil.Record
+	superseded bool             // the credential was checked before the sessions it gives were ended
+	live       []counterfoil.ID // those that count for the limit, in the order in which they would go
 }
 
-// liveParent keeps the parent from ending before the child is there to end with it.
-func (t *tx) liveParent(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation) error {
-	if r.Parent.IsZero() {
+func (k *before) ask(b *pgx.Batch, r *counterfoil.Record, c counterfoil.Creation) {
+	*k = before{}
+	recall(b, c.Entry.Op, &k.first)
+	queueEach(b, func(pgx.Row) error {
+		k.taken = true
 		return nil
+	}, "SELECT FROM cf_session WHERE id = $1", r.ID[:])
+	if !r.Parent.IsZero() { // shared: it cannot end before the child is there to end with it
+		queueEach(b, func(row pgx.Row) (err error) {
+			k.parent, err = scanRecord(row)
+			return err
+		}, "SELECT "+recordColumns+" FROM cf_session WHERE id = $1 FOR SHARE", r.Parent[:])
 	}
-	parent, err := scanRecord(t.QueryRow(ctx, "SELECT "+recordColumns+" FROM cf_session WHERE id = $1 FOR SHARE", r.Parent[:]))
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !parent.Live(c.Entry.Time) {
+	if c.Since != 0 {
+		queueEach(b, func(row pgx.Row) error {
+			var head, floor int64
+			e, err := scanEntry(row, &head, &floor)
+			k.superseded = k.superseded || c.Since <= uint64(floor) || c.Since > uint64(head)+1 || e.Seq != 0 && e.Ends(r)
+			return err
+		}, "SELECT h.seq, h.floor, l.* FROM cf_log_head h LEFT JOIN (SELECT seq, "+entryColumns+
+			" FROM cf_log WHERE kind IN (4, 5) AND seq >= $1) l ON true", int64(c.Since))
+	}
+	if c.Limit.Max > 0 && r.Subject != (counterfoil.SubjectHash{}) && r.Parent.IsZero() {
+		order := "seen"
+		if c.Limit.Order == counterfoil.EvictOldest {
+			order = "created"
+		}
+		queueEach(b, func(row pgx.Row) error {
+			var id []byte
+			err := row.Scan(&id)
+			k.live = append(k.live, fromBlob[counterfoil.ID](id))
+			return err
+		}, "SELECT id FROM cf_session WHERE subject = $1 AND kind = $2 AND parent IS NULL AND idle_end > $3 AND absolute_end > $3 ORDER BY "+order+", born",
+			r.Subject[:], int16(r.Kind), c.Limit.Now.UnixMilli())
+	}
+}
+
+func (t *tx) create(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation, known *before, done *counterfoil.Created) error {
+	child := !r.Parent.IsZero()
+	switch {
+	case known.first != nil && known.first.session == r.ID:
+		done.Seq, done.Evicted = known.first.seq, known.first.ended
+		return nil
+	case known.first != nil, known.taken:
+		return counterfoil.ErrExists
+	case child && (known.parent == nil || !known.parent.Live(c.Entry.Time)):
+		return counterfoil.ErrNoParent
+	case known.superseded:
+		return counterfoil.ErrSuperseded
+	}
+	var gone ending
+	for _, id := range c.Replaces {
+		if _, err := t.endOne(ctx, &gone, id, counterfoil.ReasonReplaced, c.Entry.Time); err != nil {
+			return err
+		}
+	}
+	if child && gone.has(r.Parent) {
 		return counterfoil.ErrNoParent
 	}
-	return err
-}
-
-// notSuperseded refuses a credential that was checked before the sessions it gives were ended.
-func (t *tx) notSuperseded(ctx context.Context, r *counterfoil.Record, since uint64) error {
-	if since == 0 {
-		return nil
-	}
-	return each(ctx, t.Conn, func(row pgx.Row) error {
-		var head, floor int64
-		e, err := scanEntry(row, &head, &floor)
-		if err == nil && (since <= uint64(floor) || since > uint64(head)+1 || e.Seq != 0 && e.Ends(r)) {
-			err = counterfoil.ErrSuperseded
+	live := slices.DeleteFunc(known.live, gone.has)
+	if surplus := len(live) - c.Limit.Max + 1; surplus > 0 && len(live) > 0 {
+		if c.Limit.Order == counterfoil.Deny {
+			return counterfoil.ErrLimit
 		}
-		return err
-	}, "SELECT h.seq, h.floor, l.* FROM cf_log_head h LEFT JOIN (SELECT seq, "+entryColumns+
-		" FROM cf_log WHERE kind IN (4, 5) AND seq >= $1) l ON true", int64(since))
-}
-
-// surplus returns which must end to make room for r under its subject's limit.
-func (t *tx) surplus(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation) ([]counterfoil.ID, error) {
-	if c.Limit.Max <= 0 || r.Subject == (counterfoil.SubjectHash{}) || !r.Parent.IsZero() {
-		return nil, nil
+		for _, id := range live[:surplus] {
+			if ended, err := t.endOne(ctx, &gone, id, counterfoil.ReasonLimit, c.Entry.Time); err != nil {
+				return err
+			} else if ended { // else it ended meanwhile
+				done.Evicted = append(done.Evicted, id)
+			}
+		}
 	}
-	order := "seen"
-	if c.Limit.Order == counterfoil.EvictOldest {
-		order = "created"
-	}
-	var live []counterfoil.ID
-	err := each(ctx, t.Conn, func(row pgx.Row) error {
-		var id []byte
-		err := row.Scan(&id)
-		live = append(live, fromBlob[counterfoil.ID](id))
-		return err
-	}, "SELECT id FROM cf_session WHERE subject = $1 AND kind = $2 AND parent IS NULL AND idle_end > $3 AND absolute_end > $3 ORDER BY "+order+", born",
-		r.Subject[:], int16(r.Kind), c.Limit.Now.UnixMilli())
-	if err != nil {
-		return nil, err
-	}
-	if len(live) < c.Limit.Max {
-		return nil, nil
-	}
-	if c.Limit.Order == counterfoil.Deny {
-		return nil, counterfoil.ErrLimit
-	}
-	return live[:len(live)-c.Limit.Max+1], nil
+	t.remove(&gone)
+	e := of(c.Entry, r)
+	e.Kind = counterfoil.EntryCreated
+	t.append(append(gone.entries, e), &done.Seq)
+	t.last.Queue(insertRecord, recordValues(r)...)
+	t.remember(e.Op, answered{session: r.ID, number: 1, ended: done.Evicted})
+	return nil
 }

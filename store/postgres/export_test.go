@@ -2,8 +2,8 @@ package postgres
 
 // The statements whose plans are tested.
 const (
-	ListOwn     = listOwn
-	ListActing  = listActing
-	FindExpired = findExpired
-	LoadOne     = loadOne
+	ListOwn    = listOwn
+	ListActing = listActing
+	FindDue    = findDue
+	LoadOne    = loadOne
 )

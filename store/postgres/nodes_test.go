@@ -262,7 +262,7 @@ func TestIndexes(t *testing.T) {
 	}
 	c := direct(t, dsn)
 	exec(t, c, `INSERT INTO cf_session SELECT decode(md5(n::text), 'hex'), version, kind, decode(md5((n / 5)::text), 'hex'), actor, parent, root, epoch, n + 1, revision,
-		created, seen, idle_end + n, absolute_end + n, identity_key, values_key, verifier_key, selector_key, identity_count, values_count, 'x', NULL
+		created, seen, idle_end + n, absolute_end + n, identity_key, values_key, verifier_key, selector_key, identity_count, values_count, 'x', NULL, due + n
 		FROM cf_session, generate_series(1, 20000) n`)
 	exec(t, c, "ANALYZE cf_session")
 	for _, q := range []struct {
@@ -271,7 +271,7 @@ func TestIndexes(t *testing.T) {
 	}{
 		{"cf_session_subject", postgres.ListOwn, []any{subject[:], 0, 64}},
 		{"cf_session_actor", postgres.ListActing, []any{subject[:], 0, 64}},
-		{"cf_session_end", postgres.FindExpired, []any{noon.Add(time.Hour).UnixMilli(), 101}},
+		{"cf_session_due", postgres.FindDue, []any{noon.Add(time.Hour).UnixMilli(), 101}},
 		{"cf_session_pkey", postgres.LoadOne, []any{subject[:]}},
 	} {
 		rows, err := c.Query(ctx, "EXPLAIN "+q.query, q.args...)

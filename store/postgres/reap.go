@@ -12,6 +12,7 @@ import (
 // trims.
 const (
 	reapBatch = 100
+	lookMost  = 50 // batches
 	trimBatch = 1000
 	trimMost  = 20 * trimBatch
 )
@@ -19,15 +20,16 @@ const (
 // nodeKept is how long a node that polls no more is remembered, fenced or not.
 const nodeKept = "1 day"
 
-// findExpired passes over what another is at: it will be seen to.
-const findExpired = "SELECT " + memberColumns + ", absolute_end <= $1 FROM cf_session WHERE least(idle_end, absolute_end) <= $1 " +
-	"ORDER BY least(idle_end, absolute_end) LIMIT $2 FOR UPDATE SKIP LOCKED"
+// findDue passes over what another is at: it will be seen to. A touch moves a session's end and not
+// when it is looked at, so many that are due live on.
+const findDue = "SELECT " + memberColumns + ", absolute_end <= $1, least(idle_end, absolute_end) <= $1 FROM cf_session WHERE due <= $1 " +
+	"ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED"
 
 // Reap implements counterfoil.Store.
 func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
 	var done counterfoil.Reaped
 	more := true
-	for done.Records < r.Max && more {
+	for looks := 0; done.Records < r.Max && more && looks < lookMost; looks++ {
 		var n int
 		err := s.write(ctx, nil, func(t *tx) (err error) {
 			n, more, err = t.reap(ctx, r.Before, min(reapBatch, r.Max-done.Records))
@@ -54,36 +56,53 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 	return done, nil
 }
 
-// reap ends up to max sessions that are past an end, and what hangs on them, and says whether there
-// are more.
+// reap looks at up to max sessions that are due and ends those that are past an end, and what hangs on
+// them. It says whether more are due.
 func (t *tx) reap(ctx context.Context, before time.Time, max int) (n int, more bool, err error) {
 	var gone ending
+	var later [][]byte
+	looked := 0
 	err = each(ctx, t.Conn, func(row pgx.Row) error {
-		var absolute bool
-		r, err := scanMember(row, &absolute)
+		var absolute, over bool
+		r, err := scanMember(row, &absolute, &over)
 		if err != nil {
 			return err
 		}
-		if more = len(gone.ids) == max; more {
+		if more = looked == max; more {
+			return nil
+		}
+		looked++
+		if !over {
+			later = append(later, r.ID[:])
 			return nil
 		}
 		why := counterfoil.ReasonIdle
 		if absolute {
 			why = counterfoil.ReasonAbsolute
 		}
-		gone.ids = append(gone.ids, r.ID)
+		gone.add(r.ID)
 		gone.entries = append(gone.entries, of(counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: why, Time: before}, r))
 		return nil
-	}, findExpired, before.UnixMilli(), max+1)
-	if err != nil || len(gone.ids) == 0 {
-		return 0, false, err
-	}
-	err = t.endDescendants(ctx, &gone, func(*counterfoil.Record) *counterfoil.Entry {
-		return &counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: counterfoil.ReasonParent, Time: before}
-	})
+	}, findDue, before.UnixMilli(), max+1)
 	if err != nil {
 		return 0, false, err
 	}
+	if len(later) > 0 {
+		t.last.Queue("UPDATE cf_session SET due = least(idle_end, absolute_end) WHERE id = ANY($1)", later)
+	}
+	if len(gone.ids) == 0 {
+		return 0, more, nil
+	}
+	under, err := t.under(ctx, gone.ids)
+	if err == nil {
+		err = t.endDescendants(ctx, &gone, under, func(*counterfoil.Record) *counterfoil.Entry {
+			return &counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: counterfoil.ReasonParent, Time: before}
+		})
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	t.remove(&gone)
 	var seq uint64
 	t.append(gone.entries, &seq)
 	return len(gone.ids), more, nil

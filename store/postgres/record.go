@@ -29,9 +29,24 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 	if changed != nil {
 		locks = lockOp(changed.Op)
 	}
+	var first *answered
+	var now *counterfoil.Record // as it is after the update; nil: it was not there, or of another revision
 	revision := rec.Revision
-	err := s.write(ctx, locks, func(t *tx) (err error) {
-		revision, err = t.update(ctx, rec, changed)
+	ask := func(b *pgx.Batch) {
+		now = nil
+		var op counterfoil.OpID
+		if changed != nil {
+			op = changed.Op
+		}
+		recall(b, op, &first)
+		queueEach(b, func(row pgx.Row) (err error) {
+			now, err = scanMember(row)
+			return err
+		}, updateRecord, rec.IdleEnd.UnixMilli(), int64(rec.IdentityKey), int64(rec.ValuesKey), int64(rec.IdentityCount), int64(rec.ValuesCount),
+			rec.Identity, rec.Values, int64(rec.VerifierKey), int64(rec.Epoch), rec.ID[:], int64(rec.Revision), op[:])
+	}
+	err := s.writeAfter(ctx, locks, ask, func(t *tx) (err error) {
+		revision, err = t.update(ctx, rec, changed, first, now)
 		return err
 	})
 	if err == nil {
@@ -40,25 +55,19 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 	return err
 }
 
-func (t *tx) update(ctx context.Context, r *counterfoil.Record, changed *counterfoil.Entry) (revision uint64, err error) {
-	if changed != nil {
-		if first, err := t.recall(ctx, changed.Op); err != nil {
-			return 0, err
-		} else if first != nil {
-			if first.session != r.ID {
-				return 0, counterfoil.ErrConflict
-			}
-			return first.number, nil
+// updateRecord leaves alone what the same operation has updated before.
+const updateRecord = "UPDATE cf_session SET idle_end = greatest(idle_end, least($1, absolute_end)), identity_key = $2, values_key = $3, " +
+	"identity_count = $4, values_count = $5, sealed = $6, vals = $7, verifier_key = $8, epoch = $9, revision = revision + 1 " +
+	"WHERE id = $10 AND revision = $11 AND NOT EXISTS (SELECT 1 FROM cf_op WHERE op = $12) RETURNING " + memberColumns
+
+func (t *tx) update(ctx context.Context, r *counterfoil.Record, changed *counterfoil.Entry, first *answered, now *counterfoil.Record) (revision uint64, err error) {
+	if first != nil {
+		if first.session != r.ID {
+			return 0, counterfoil.ErrConflict
 		}
+		return first.number, nil
 	}
-	var subject, actor, parent, root []byte
-	err = t.QueryRow(ctx, "UPDATE cf_session SET idle_end = greatest(idle_end, least($1, absolute_end)), identity_key = $2, values_key = $3, "+
-		"identity_count = $4, values_count = $5, sealed = $6, vals = $7, verifier_key = $8, epoch = $9, revision = revision + 1 "+
-		"WHERE id = $10 AND revision = $11 RETURNING subject, actor, parent, root",
-		r.IdleEnd.UnixMilli(), int64(r.IdentityKey), int64(r.ValuesKey), int64(r.IdentityCount), int64(r.ValuesCount),
-		r.Identity, r.Values, int64(r.VerifierKey), int64(r.Epoch), r.ID[:], int64(r.Revision),
-	).Scan(&subject, &actor, &parent, &root)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if now == nil {
 		var exists bool
 		if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM cf_session WHERE id = $1)", r.ID[:]).Scan(&exists); err != nil {
 			return 0, err
@@ -67,17 +76,12 @@ func (t *tx) update(ctx context.Context, r *counterfoil.Record, changed *counter
 		}
 		return 0, counterfoil.ErrNotFound
 	}
-	if err != nil {
-		return 0, err
-	}
 	revision = r.Revision + 1
 	if changed == nil {
 		return revision, nil
 	}
-	e := *changed
-	e.Kind, e.Session, e.Revision = counterfoil.EntryChanged, r.ID, revision
-	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	e.Parent, e.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	e := of(*changed, now)
+	e.Kind, e.Revision = counterfoil.EntryChanged, revision
 	var seq uint64
 	t.append([]counterfoil.Entry{e}, &seq)
 	t.remember(e.Op, answered{session: r.ID, number: revision})

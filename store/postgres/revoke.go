@@ -24,10 +24,28 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	if len(e.Except) > counterfoil.MaxExcept {
 		return counterfoil.Revoked{}, fmt.Errorf("postgres: %d sessions to spare; name at most %d", len(e.Except), counterfoil.MaxExcept)
 	}
+	var first *answered
+	var found, under []*counterfoil.Record
 	var done counterfoil.Revoked
-	err := s.write(ctx, locks, func(t *tx) error {
+	ask := func(b *pgx.Batch) {
+		recall(b, e.Op, &first)
+		switch e.Kind {
+		case counterfoil.EntryEnded:
+			askFamily(b, e.Session, &found, &under)
+		case counterfoil.EntryEndedSubject:
+			members(b, &found, "id IN (SELECT id FROM cf_session WHERE subject = $1 UNION SELECT id FROM cf_session WHERE actor = $1) ORDER BY id", blob(e.Subject))
+		}
+	}
+	err := s.writeAfter(ctx, locks, ask, func(t *tx) error {
 		done = counterfoil.Revoked{}
-		return t.revoke(ctx, e, &done)
+		switch {
+		case first != nil:
+			done = counterfoil.Revoked{Seq: first.seq, Ended: first.ended, Count: int(first.number)}
+			return nil
+		case e.Kind == counterfoil.EntryEndedAll:
+			return t.endAll(ctx, e, &done)
+		}
+		return t.revoke(ctx, e, found, under, &done)
 	})
 	if err != nil {
 		return counterfoil.Revoked{}, err
@@ -35,20 +53,9 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	return done, nil
 }
 
-func (t *tx) revoke(ctx context.Context, e counterfoil.Entry, done *counterfoil.Revoked) error {
-	first, err := t.recall(ctx, e.Op)
-	if err != nil {
-		return err
-	}
-	if first != nil {
-		*done = counterfoil.Revoked{Seq: first.seq, Ended: first.ended, Count: int(first.number)}
-		return nil
-	}
-	if e.Kind == counterfoil.EntryEndedAll {
-		return t.endAll(ctx, e, done)
-	}
-	gone, err := t.end(ctx, e, false)
-	if err != nil {
+func (t *tx) revoke(ctx context.Context, e counterfoil.Entry, found, under []*counterfoil.Record, done *counterfoil.Revoked) error {
+	var gone ending
+	if err := t.end(ctx, &gone, e, found, under, false); err != nil {
 		return err
 	}
 	if len(gone.entries) == 0 {
@@ -59,20 +66,47 @@ func (t *tx) revoke(ctx context.Context, e counterfoil.Entry, done *counterfoil.
 	}
 	done.Count = len(gone.ids)
 	done.Ended = gone.ids[:min(len(gone.ids), counterfoil.MaxEndedListed)]
+	t.remove(&gone)
 	t.append(gone.entries, &done.Seq)
 	t.remember(e.Op, answered{session: e.Session, number: uint64(done.Count), ended: done.Ended})
 	return nil
 }
 
-// ending is what went, and the entries that say so.
+// ending is what a transaction ends, and the entries that say so.
 type ending struct {
 	ids     []counterfoil.ID
 	entries []counterfoil.Entry
+	known   map[counterfoil.ID]bool
+}
+
+func (g *ending) has(id counterfoil.ID) bool { return g.known[id] }
+
+// add notes that a session goes; false: it goes already.
+func (g *ending) add(id counterfoil.ID) bool {
+	if g.known[id] {
+		return false
+	}
+	if g.known == nil {
+		g.known = make(map[counterfoil.ID]bool)
+	}
+	g.known[id] = true
+	g.ids = append(g.ids, id)
+	return true
 }
 
 // endOne ends the session of that ID, if there is one, and those that hang on it, with an entry each.
-func (t *tx) endOne(ctx context.Context, id counterfoil.ID, why counterfoil.Reason, at time.Time) (ending, error) {
-	return t.end(ctx, counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: id, Reason: why, Time: at}, true)
+func (t *tx) endOne(ctx context.Context, gone *ending, id counterfoil.ID, why counterfoil.Reason, at time.Time) (ended bool, err error) {
+	if gone.has(id) {
+		return false, nil
+	}
+	var found, under []*counterfoil.Record
+	b := &pgx.Batch{}
+	askFamily(b, id, &found, &under)
+	if err := t.SendBatch(ctx, b).Close(); err != nil {
+		return false, err
+	}
+	e := counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: id, Reason: why, Time: at}
+	return len(found) > 0, t.end(ctx, gone, e, found, under, true)
 }
 
 const memberColumns = "id, subject, actor, parent, root, epoch"
@@ -89,78 +123,89 @@ func scanMember(row pgx.Row, more ...any) (*counterfoil.Record, error) {
 	}, err
 }
 
-// members finds sessions and keeps everybody else from them, so that they get no further children.
-func (t *tx) members(ctx context.Context, where string, args ...any) (found []*counterfoil.Record, err error) {
-	err = each(ctx, t.Conn, func(row pgx.Row) error {
+// members asks for sessions and keeps everybody else from them, so that they get no further children.
+func members(b *pgx.Batch, found *[]*counterfoil.Record, where string, args ...any) {
+	*found = nil
+	queueEach(b, func(row pgx.Row) error {
 		r, err := scanMember(row)
-		found = append(found, r)
+		*found = append(*found, r)
 		return err
 	}, "SELECT "+memberColumns+" FROM cf_session WHERE "+where+" FOR UPDATE", args...)
-	return found, err
 }
 
-// end removes what e covers and what hangs on that, and returns e and the entries that follow from
-// it. A descendant that e does not cover gets an ended entry of its own; with all, every one does.
-func (t *tx) end(ctx context.Context, e counterfoil.Entry, all bool) (gone ending, err error) {
-	var first []*counterfoil.Record
+const hangOn = "id IN (SELECT id FROM cf_session WHERE parent = ANY($1) UNION SELECT id FROM cf_session WHERE root = ANY($1)) ORDER BY id"
+
+// askFamily asks for a session and for those that hang on it.
+func askFamily(b *pgx.Batch, id counterfoil.ID, found, under *[]*counterfoil.Record) {
+	members(b, found, "id = $1", id[:])
+	members(b, under, hangOn, [][]byte{id[:]})
+}
+
+// under returns those that hang on some.
+func (t *tx) under(ctx context.Context, ids []counterfoil.ID) (found []*counterfoil.Record, err error) {
+	b := &pgx.Batch{}
+	members(b, &found, hangOn, raw(ids))
+	return found, t.SendBatch(ctx, b).Close()
+}
+
+// end adds what e covers of the sessions found, and what hangs on that, and the entries that follow
+// from it, e's own first. under hangs on the one session that e is about, if it is about one. A
+// descendant that e does not cover gets an ended entry of its own; with all, every one does.
+func (t *tx) end(ctx context.Context, gone *ending, e counterfoil.Entry, found, under []*counterfoil.Record, all bool) (err error) {
 	if e.Kind == counterfoil.EntryEnded {
-		first, err = t.members(ctx, "id = $1", blob(e.Session))
-	} else {
-		first, err = t.members(ctx, "id IN (SELECT id FROM cf_session WHERE subject = $1 UNION SELECT id FROM cf_session WHERE actor = $1) ORDER BY id", blob(e.Subject))
-	}
-	if err != nil {
-		return gone, err
-	}
-	if e.Kind == counterfoil.EntryEnded {
-		if len(first) == 0 {
-			return gone, nil
+		if len(found) == 0 {
+			return nil
 		}
-		e = of(e, first[0])
+		e = of(e, found[0])
 	}
-	gone.entries = []counterfoil.Entry{e}
-	for _, r := range first {
+	gone.entries = append(gone.entries, e)
+	for _, r := range found {
 		if e.Ends(r) {
-			gone.ids = append(gone.ids, r.ID)
+			gone.add(r.ID)
 		}
 	}
-	err = t.endDescendants(ctx, &gone, func(r *counterfoil.Record) *counterfoil.Entry {
+	if e.Kind != counterfoil.EntryEnded && len(gone.ids) > 0 {
+		if under, err = t.under(ctx, gone.ids); err != nil {
+			return err
+		}
+	}
+	return t.endDescendants(ctx, gone, under, func(r *counterfoil.Record) *counterfoil.Entry {
 		if e.Ends(r) && !all {
 			return nil
 		}
 		return &counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: counterfoil.ReasonParent, Time: e.Time}
 	})
-	return gone, err
 }
 
-// endDescendants adds what hangs on those that go, each with the entry that say gives it, and
-// removes them all.
-func (t *tx) endDescendants(ctx context.Context, gone *ending, say func(*counterfoil.Record) *counterfoil.Entry) error {
-	known := make(map[counterfoil.ID]bool, len(gone.ids))
-	for _, id := range gone.ids {
-		known[id] = true
-	}
-	for parents := raw(gone.ids); len(parents) > 0; { // one generation a round
-		children, err := t.members(ctx, "id IN (SELECT id FROM cf_session WHERE parent = ANY($1) UNION SELECT id FROM cf_session WHERE root = ANY($1)) ORDER BY id", parents)
-		if err != nil {
-			return err
-		}
-		parents = nil
-		for _, r := range children {
-			if known[r.ID] {
+// endDescendants adds the sessions that hang on those that go, and what hangs on them in turn, each
+// with the entry that say gives it.
+func (t *tx) endDescendants(ctx context.Context, gone *ending, under []*counterfoil.Record, say func(*counterfoil.Record) *counterfoil.Entry) (err error) {
+	for len(under) > 0 { // one generation a round
+		var next []counterfoil.ID
+		for _, r := range under {
+			if !gone.add(r.ID) {
 				continue
 			}
-			known[r.ID] = true
-			gone.ids, parents = append(gone.ids, r.ID), append(parents, r.ID[:])
+			next = append(next, r.ID)
 			if own := say(r); own != nil {
 				gone.entries = append(gone.entries, of(*own, r))
 			}
 		}
+		if len(next) == 0 {
+			return nil
+		}
+		if under, err = t.under(ctx, next); err != nil {
+			return err
+		}
 	}
-	if len(gone.ids) == 0 {
-		return nil
+	return nil
+}
+
+// remove removes them with the commit.
+func (t *tx) remove(gone *ending) {
+	if len(gone.ids) > 0 {
+		t.last.Queue("DELETE FROM cf_session WHERE id = ANY($1)", raw(gone.ids))
 	}
-	_, err := t.Exec(ctx, "DELETE FROM cf_session WHERE id = ANY($1)", raw(gone.ids))
-	return err
 }
 
 func raw(ids []counterfoil.ID) (b [][]byte) {

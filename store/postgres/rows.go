@@ -51,8 +51,8 @@ const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, b
 
 // insertRecord takes the record's own position from the head of the log, which the transaction has
 // just moved.
-const insertRecord = "INSERT INTO cf_session (" + recordColumns + ") " +
-	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, seq, 1, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM cf_log_head"
+const insertRecord = "INSERT INTO cf_session (" + recordColumns + ", due) " +
+	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, seq, 1, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, least($11::bigint, $12::bigint) FROM cf_log_head"
 
 func recordValues(r *counterfoil.Record) []any {
 	return []any{
