@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// state is one request's context, session and writer in one object; it is never pooled, since a
-// handler may keep any of them.
+// state is one request's context, session, request and writer in one object; it is never pooled, since
+// a handler may keep any of them.
 type state struct {
 	context.Context
 	session Session
+	request http.Request // what the handler gets
 	w       http.ResponseWriter
 	failed  error // why the answer was replaced
 }
@@ -30,31 +31,34 @@ func (st *state) Value(key any) any {
 // more. If the store cannot say whether a presented token is good, next is not called and
 // Config.Refuse answers.
 func (m *Manager) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.cookies.insecure && !isLoopback(r) {
-			m.refuse(w, r, ErrForbidden)
-			return
-		}
-		var a admission
-		m.admit(r, &a)
-		switch {
-		case a.verdict == Unknown:
-			m.refuse(w, r, ErrUnavailable)
-			return
-		case a.flooded:
-			m.refuse(w, r, ErrFlood)
-			return
-		case a.ambiguous:
-			r = r.WithContext(context.WithValue(r.Context(), ambiguous{}, true))
-		}
-		st := &state{Context: r.Context(), w: w}
-		s := &st.session
-		s.m, s.req, s.view, s.token, s.n, s.due = m, r, View{a.entry}, a.token, a.n, a.due
-		s.jar.clearSession, s.jar.clearVisit = a.malformed[KindBrowser-KindVisit], a.malformed[0]
-		defer s.release()
-		next.ServeHTTP(st.writer(), r.WithContext(st))
-		st.begin()
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
+}
+
+func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if m.cookies.insecure && !isLoopback(r) {
+		m.refuse(w, r, ErrForbidden)
+		return
+	}
+	var a admission
+	m.admit(r, &a)
+	switch {
+	case a.verdict == Unknown:
+		m.refuse(w, r, ErrUnavailable)
+		return
+	case a.flooded:
+		m.refuse(w, r, ErrFlood)
+		return
+	case a.ambiguous:
+		r = r.WithContext(context.WithValue(r.Context(), ambiguous{}, true))
+	}
+	st := &state{Context: r.Context(), w: w}
+	s := &st.session
+	s.m, s.req, s.view, s.token, s.n, s.due = m, r, View{a.entry}, a.token, a.n, a.due
+	s.jar.clearSession, s.jar.clearVisit = a.malformed[KindBrowser-KindVisit], a.malformed[0]
+	defer s.release()
+	st.request = *r.WithContext(st) // copied from the stack
+	next.ServeHTTP(st.writer(), &st.request)
+	st.begin()
 }
 
 type ambiguous struct{}
@@ -135,7 +139,7 @@ func (s *Session) rotate(h http.Header) {
 	if err != nil {
 		return // its key is going: the session will be refused at the next read
 	}
-	s.jar.send, s.jar.token = true, token{s.token.selector, v.of(e.gen.successor())}
+	s.jar.send, s.jar.verifier = true, v.of(e.gen.successor())
 }
 
 // presentEntry returns what the session is now: from the near cache, else from the store; nil if it
@@ -177,7 +181,7 @@ func (s *Session) writeJar(h http.Header) {
 		if e.persistent {
 			age = e.left(s.m.clock.now())
 		}
-		c.set(h, name, s.jar.token, age)
+		c.set(h, name, token{s.token.selector, s.jar.verifier}, age)
 	}
 }
 

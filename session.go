@@ -81,8 +81,8 @@ type Session struct {
 
 // jar is what the answer will do to the client's cookies.
 type jar struct {
-	send         bool // token, under the name of its kind
-	token        token
+	send         bool     // the session's token, under the name of its kind
+	verifier     verifier // of the token that is sent
 	clearSession bool
 	clearVisit   bool
 }
