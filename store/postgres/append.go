@@ -57,7 +57,9 @@ func lockOp(op counterfoil.OpID) []lock {
 	return []lock{lockOf("op", op[:])}
 }
 
-// recall asks what op was answered with when it was done; first is nil if it was not.
+// recall asks what op was answered with when it was done; first is nil if it was not. Whoever asks again
+// may do so because no standby had confirmed it, so the row is written anew: this commit waits for the
+// standby to have both.
 func recall(b *pgx.Batch, op counterfoil.OpID, first **answered) {
 	if *first = nil; op == (counterfoil.OpID{}) {
 		return
@@ -68,7 +70,7 @@ func recall(b *pgx.Batch, op counterfoil.OpID, first **answered) {
 		err := row.Scan(&seq, &session, &number, &ended)
 		*first = &answered{uint64(seq), fromBlob[counterfoil.ID](session), uint64(number), splitIDs(ended)}
 		return err
-	}, "SELECT seq, session, number, ended FROM cf_op WHERE op = $1", op[:])
+	}, "UPDATE cf_op SET seq = seq WHERE op = $1 RETURNING seq, session, number, ended", op[:])
 }
 
 // remember keeps the answer to op, whose seq is the head, for as long as the log reaches back to it.

@@ -183,6 +183,11 @@ func TestWarningAtCommit(t *testing.T) {
 	if _, err := s.Create(ctx, r, in); err != nil { // it was done, and asking again finds it
 		t.Errorf("Create again says %v", err)
 	}
+	// Asking again waits for the standby as well: what it finds may be what the standby never heard of.
+	exec(t, c, "CREATE CONSTRAINT TRIGGER warn AFTER UPDATE ON cf_op DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()")
+	if _, err := s.Create(ctx, r, in); !errors.Is(err, postgres.ErrWarned) {
+		t.Errorf("Create again, without a standby, says %v, want ErrWarned", err)
+	}
 }
 
 // A server that falls over: what was asked of it meanwhile is unknown, asking again is safe, and
