@@ -187,7 +187,9 @@ func TestWaitForAcknowledgements(t *testing.T) { // R17
 func TestWaitForSilentNode(t *testing.T) { // R17
 	p := newPeers(t, lease, 3*lease, lease)
 	r, _ := signIn(t, p.nodes[0], "alice")
+	carol, _ := signIn(t, p.nodes[0], "carol")
 	p.nodes[1].Check(r)
+	p.nodes[1].Check(carol)
 	p.links[1].cut = true
 	admits := func() bool { _, v := p.nodes[1].Check(r); return v == counterfoil.Valid }
 	w := p.end(func(passed time.Duration) {

@@ -67,7 +67,7 @@ func TestOperatingARunningServer(t *testing.T) {
 	cf("session", "end", "--data", dir, "--", alices[1].ID).want(t, 0, "1 session ended") // her older one
 	expect("after session end ID", 401, 200, 200, 200)
 	cf("session", "end", "--data", dir, "--", alices[1].ID).want(t, 3, "no session")
-	cf("session", "end", "--user", "bob", "--data", dir).want(t, 0, "2 sessions ended")
+	cf("session", "end", "--user", "bob", "--wait", "--data", dir).want(t, 0, "2 sessions ended, in force on 1 node after 0s")
 	expect("after session end --user", 401, 200, 401, 401)
 	cookies[2], _ = s.signIn("bob", passphrase)
 	cf("user", "disable", "bob", "--data", dir).want(t, 0, "disabled")

@@ -61,13 +61,15 @@ func commands() []command {
 		{
 			name: "session end", group: groupPeople, args: []string{"ID"}, optional: true, run: sessionEnd,
 			summary: "end one session, a user's or all",
-			about:   "When the command returns, the server lets none of them in any more. If an ID begins with two dashes write -- before it.",
+			about: "When the command returns, the server that it asked lets none of them in any more; other nodes follow within the lease.\n" +
+				"If an ID begins with two dashes write -- before it.",
 			options: []option{
 				{"user", "NAME", "all sessions of this user"}, {"all", "", "all sessions of everybody"},
+				{"wait", "", "return when no node lets them in any more, and print how long that took and on how many nodes; without a server this command is one of them"},
 				{"reset-clock", "", "with --all, while no server runs: take the machine's clock for right although sessions know a later time"},
 				optionJSON,
 			},
-			examples: []string{"counterfoil session end -Zk3v0v1m2n3b4c5d6e7fg", "counterfoil session end --user alice", "counterfoil session end --all"},
+			examples: []string{"counterfoil session end -Zk3v0v1m2n3b4c5d6e7fg", "counterfoil session end --user alice --wait", "counterfoil session end --all"},
 		},
 		{
 			name: "key list", group: groupKeys, run: keyList,

@@ -33,7 +33,7 @@ func sessionList(ctx context.Context, c *call) error {
 }
 
 func sessionEnd(ctx context.Context, c *call) error {
-	in := operate.End{User: c.options["user"], All: c.options["all"] != ""}
+	in := operate.End{User: c.options["user"], All: c.options["all"] != "", Wait: c.options["wait"] != ""}
 	if len(c.args) > 0 {
 		in.ID = c.args[0]
 	}
@@ -60,8 +60,28 @@ func sessionEnd(ctx context.Context, c *call) error {
 	if c.json() {
 		return writeJSON(c.Stdout, done)
 	}
-	_, err := fmt.Fprintln(c.Stdout, counted(done.Ended, "ended"))
+	line := counted(done.Ended, "ended")
+	if in.Wait {
+		line += ", " + inForce(done)
+	}
+	_, err := fmt.Fprintln(c.Stdout, line)
 	return err
+}
+
+// inForce says where an end that was waited for holds.
+func inForce(done operate.Ended) string {
+	where := fmt.Sprintf("on %d nodes", done.Nodes)
+	switch {
+	case done.Nodes < 0:
+		where = "on every node"
+	case done.Nodes == 1:
+		where = "on 1 node"
+	}
+	says := "in force " + where + " after " + done.Took
+	if done.Fenced > 0 {
+		says += fmt.Sprintf(" (%d silent and shut out)", done.Fenced)
+	}
+	return says
 }
 
 // counted says how many sessions met a fate.

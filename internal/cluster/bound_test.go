@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,16 +89,17 @@ type verb struct {
 }
 
 func verbs() []verb {
-	cli := func(more ...string) func(*node, string, string) {
-		return func(n *node, _, id string) { n.must("", append([]string{"session", "end", id}, more...)...) }
-	}
 	return []verb{
 		{"sign-out", false, func(n *node, cookie, _ string) {
 			if answer, body := n.do(http.MethodPost, "/auth/logout", cookie, url.Values{}); answer.StatusCode != http.StatusNoContent {
 				n.c.t.Fatalf("sign-out answers %d: %s", answer.StatusCode, body)
 			}
 		}},
-		{"session end", true, cli()},
+		{"session end --wait", true, func(n *node, _, id string) {
+			if out := n.must("", "session", "end", "--wait", "--", id); !strings.Contains(out, "1 session ended, in force on 3 nodes after ") {
+				n.c.t.Errorf("session end --wait says %q", out)
+			}
+		}},
 	}
 }
 

@@ -114,7 +114,7 @@ func (o *Operations) revokeKey(r *http.Request) (any, error) {
 	}
 	after, err := o.endUsing(r.Context(), id)
 	o.event(counterfoil.ReasonRevoked, before+after)
-	return Ended{before + after}, err
+	return Ended{Ended: before + after}, err
 }
 
 func (o *Operations) endUsing(ctx context.Context, key keyring.KeyID) (ended int, err error) {

@@ -115,13 +115,17 @@ func TestEndingSessions(t *testing.T) {
 		{"nobody", operate.End{User: "nobody"}, 0, operate.ErrNotFound, 3},
 		{"nothing said", operate.End{}, 0, operate.ErrUsage, 3},
 		{"too much said", operate.End{User: "bob", All: true}, 0, operate.ErrUsage, 3},
-		{"all", operate.End{All: true}, 3, nil, 0},
+		{"one, everywhere", operate.End{ID: all[1].ID, Wait: true}, 1, nil, 2},
+		{"all", operate.End{All: true}, 2, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var done operate.Ended
 			err := b.Post(ctx, "/v1/sessions/end", c.end, &done)
 			if !errors.Is(err, c.want) || done.Ended != c.ended {
 				t.Errorf("%d ended, %v", done.Ended, err)
+			}
+			if waited := done.Nodes == 1 && done.Took == "0s"; waited != (c.end.Wait && err == nil) {
+				t.Errorf("it was waited for: %+v", done)
 			}
 			if left := len(b.sessions(t)); left != c.left {
 				t.Errorf("%d sessions left, want %d", left, c.left)

@@ -28,16 +28,20 @@ type Session struct {
 	Unreadable  bool       `json:"unreadable,omitempty"` // its key is gone: nobody can use it any more
 }
 
-// End says which sessions to end; exactly one field is set.
+// End says which sessions to end; exactly one of ID, User and All is set.
 type End struct {
 	ID   string `json:"id,omitempty"`
 	User string `json:"user,omitempty"`
 	All  bool   `json:"all,omitempty"`
+	Wait bool   `json:"wait,omitempty"` // until no node admits them any more
 }
 
-// Ended says how many sessions ended; -1 if the store cannot say.
+// Ended says how many sessions ended; -1 if the store cannot say. Without a wait the rest is zero.
 type Ended struct {
-	Ended int `json:"ended"`
+	Ended  int    `json:"ended"`
+	Nodes  int    `json:"nodes,omitempty"`  // where it is in force; -1: everywhere, but the store did not say on how many
+	Fenced int    `json:"fenced,omitempty"` // of them were silent and shut out
+	Took   string `json:"took,omitempty"`   // a Go duration
 }
 
 func session(i counterfoil.Info) Session {
@@ -95,9 +99,6 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 		return nil, usage("say which sessions to end: an ID, --user NAME or --all, one of them")
 	}
 	done, err := o.Sessions.Revoke(r.Context(), target, counterfoil.ReasonRevoked)
-	if err == nil {
-		_, err = done.Wait(r.Context())
-	}
 	switch {
 	case errors.Is(err, counterfoil.ErrNotFound):
 		return nil, noSession(in.ID)
@@ -106,9 +107,19 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 	case in.ID != "" && done.Ended == 0:
 		return nil, noSession(in.ID)
 	case in.User != "" && done.Ended == 0:
-		return Ended{}, o.known(r, in.User)
+		if err := o.known(r, in.User); err != nil {
+			return nil, err
+		}
 	}
-	return Ended{done.Ended}, nil
+	out := Ended{Ended: done.Ended}
+	if in.Wait {
+		waited, err := done.Wait(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		out.Nodes, out.Fenced, out.Took = waited.Nodes, waited.Fenced, waited.Took.Round(time.Millisecond).String()
+	}
+	return out, nil
 }
 
 // known returns a refusal if there is no user of that name.
