@@ -154,9 +154,13 @@ func (m *Manager) reach(ctx context.Context, clock Clock) (err error) {
 	return err
 }
 
-// namedStore returns the store's identity, which every seal is bound to; the first to ask makes it.
+// MetaStoreID is the key of a store's small value that every seal in it is bound to, 16 random bytes:
+// records open only in a store that has the same.
+const MetaStoreID = "store-id"
+
+// namedStore returns the store's identity; the first to ask makes it.
 func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
-	const key = "store-id"
+	const key = MetaStoreID
 	for {
 		id, err := m.store.Meta(ctx, key)
 		if err != nil || len(id) == 16 {

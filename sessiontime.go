@@ -13,7 +13,9 @@ import (
 // back, or it was once far ahead. [ResetClock] ends every session and begins anew.
 var ErrClock = errors.New("counterfoil: the clock is behind the time that the store has seen; set the clock, or reset the session clock, which ends all sessions")
 
-const sessionTimeKey = "session-time"
+// MetaSessionTime is the key of a store's small value that holds the latest time its managers have
+// seen: 8 bytes, milliseconds since 1970.
+const MetaSessionTime = "session-time"
 
 // savedTime is when session time was last written to the store.
 type savedTime struct {
@@ -27,7 +29,7 @@ func (m *Manager) startClock(ctx context.Context, c Clock, x sighting) (*session
 	if err := m.checkSkew(x); err != nil {
 		return nil, err
 	}
-	saved, err := m.store.Meta(ctx, sessionTimeKey)
+	saved, err := m.store.Meta(ctx, MetaSessionTime)
 	if err != nil {
 		return nil, fmt.Errorf("counterfoil: the store cannot be reached: %w", err)
 	}
@@ -54,9 +56,9 @@ func (m *Manager) saveSessionTime(ctx context.Context) {
 		return
 	}
 	next := binary.BigEndian.AppendUint64(nil, uint64(now))
-	err := m.store.SwapMeta(ctx, sessionTimeKey, m.saved.bytes, next)
+	err := m.store.SwapMeta(ctx, MetaSessionTime, m.saved.bytes, next)
 	if errors.Is(err, ErrConflict) { // another node wrote it
-		if seen, err := m.store.Meta(ctx, sessionTimeKey); err == nil && len(seen) == 8 {
+		if seen, err := m.store.Meta(ctx, MetaSessionTime); err == nil && len(seen) == 8 {
 			m.saved.bytes, m.saved.ms = seen, int64(binary.BigEndian.Uint64(seen))
 		}
 		return
@@ -82,11 +84,11 @@ func ResetClock(ctx context.Context, s Store, c Clock) (ended int, err error) {
 		return 0, err
 	}
 	for {
-		saved, err := s.Meta(ctx, sessionTimeKey)
+		saved, err := s.Meta(ctx, MetaSessionTime)
 		if err != nil || saved == nil {
 			return done.Count, err
 		}
-		if err := s.SwapMeta(ctx, sessionTimeKey, saved, nil); err != nil && !errors.Is(err, ErrConflict) {
+		if err := s.SwapMeta(ctx, MetaSessionTime, saved, nil); err != nil && !errors.Is(err, ErrConflict) {
 			return done.Count, err
 		}
 	}

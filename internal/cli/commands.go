@@ -5,6 +5,7 @@ const (
 	groupServe   = "Serve"
 	groupPeople  = "Users and sessions"
 	groupKeys    = "Keys and record"
+	groupStore   = "Store"
 	groupInquire = "Look at it"
 )
 
@@ -102,6 +103,22 @@ func commands() []command {
 			name: "audit tail", group: groupKeys, run: auditTail,
 			summary: "show the last lines of the audit", options: []option{{"lines", "N", "how many (20)"}, optionJSON},
 			examples: []string{"counterfoil audit tail", "counterfoil audit tail --lines 200 --json"},
+		},
+		{
+			name: "store copy", group: groupStore, run: storeCopy,
+			summary: "move everything from one store to another; nobody is signed out",
+			about: "Stop every server on the old store first; the command refuses while one works on it. It copies sessions, accounts, counters of attempts and one-time links into an empty store. " +
+				"Cookies go on working with the same key: a store that several nodes share needs one that they share, so put DIR/keys where all nodes find it and name it in COUNTERFOIL_KEY_FILE.\n" +
+				"Broken off at any point, the same command goes on. From its beginning on nothing starts on the old store, and until its end nothing on the new one; " +
+				"--undo takes the old store back into use. Records stay sealed: no key is needed.",
+			options: []option{
+				{"from", "DSN", "the old store, or @FILE that holds its DSN"}, {"to", "DSN", "the new, empty store, or @FILE"},
+				{"undo", "", "do not copy: let servers start on --from again; nothing may run on its copy"}, optionJSON,
+			},
+			examples: []string{
+				"counterfoil store copy --from sqlite:data/sessions.db --to postgres://counterfoil@db/counterfoil",
+				"counterfoil store copy --from sqlite:data/sessions.db --undo",
+			},
 		},
 		{
 			name: "doctor", group: groupInquire, serves: true, run: doctor,

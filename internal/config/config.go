@@ -40,6 +40,7 @@ type Config struct {
 	Lease        time.Duration // by when an end holds on every node
 
 	EphemeralKey bool
+	StoreWait    time.Duration // how long a store that does not answer is asked again
 	Drain        time.Duration // how long a stop waits for requests in flight
 	LogFormat    string        // "auto", "text" or "json"
 

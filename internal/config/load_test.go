@@ -82,7 +82,7 @@ func TestEverySettingInEveryPlace(t *testing.T) {
 	values := map[string]string{
 		"store": "memory:", "ephemeral-key": "true", "listen": "127.0.0.1:9", "upstream": "http://127.0.0.1:3000", "dev": "true",
 		"tls-cert": "c.pem", "tls-key": "k.pem", "redirect": "127.0.0.1:80", "trusted-proxy": "10.0.0.0/8,127.0.0.1", "public-url": "https://example.org",
-		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s",
+		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s", "store-wait": "1m",
 		"drain": "3s", "log-format": "json",
 	}
 	for _, s := range config.Settings() {

@@ -50,7 +50,7 @@ func setSpan(name string) func(*Config, string) error {
 		if err != nil {
 			return err
 		}
-		*map[string]*time.Duration{"idle": &c.Idle, "absolute": &c.Absolute, "drain": &c.Drain}[name] = d
+		*map[string]*time.Duration{"idle": &c.Idle, "absolute": &c.Absolute, "drain": &c.Drain, "store-wait": &c.StoreWait}[name] = d
 		return nil
 	}
 }
@@ -80,6 +80,9 @@ func setAddress(field func(*Config) *string) func(*Config, string) error {
 		return nil
 	}
 }
+
+// CheckStore says why a text is no DSN of a store that this program has.
+func CheckStore(dsn string) error { return setStore(&Config{}, dsn) }
 
 // setStore knows the stores that this program will ever have, so that a right DSN for a store that
 // is not built in gets another answer than a wrong one.

@@ -31,12 +31,13 @@ var house = map[string][]string{
 
 	"gateway": {".", "keyring", "jws", "clientip", "csrf", "audit", "account"},
 
-	"internal/config":  {"."},
-	"internal/operate": {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config"},
-	"internal/serve":   {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/operate"},
-	"internal/cli":     {".", "keyring", "audit", "account", "internal/config", "internal/operate", "internal/serve"},
-	"internal/lint":    {},
-	"cmd":              {"internal/cli"},
+	"internal/config":   {"."},
+	"internal/transfer": {".", "keyring", "account", "audit"},
+	"internal/operate":  {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/transfer"},
+	"internal/serve":    {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/operate"},
+	"internal/cli":      {".", "keyring", "audit", "account", "internal/config", "internal/transfer", "internal/operate", "internal/serve"},
+	"internal/lint":     {},
+	"cmd":               {"internal/cli"},
 
 	"bench":    {".", "keyring", "store", "gateway", "account", "clientip"},
 	"e2e":      {},

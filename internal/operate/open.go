@@ -7,18 +7,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"syscall"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
-	"github.com/counterfoil/counterfoil/account/memaccount"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/transfer"
 	"github.com/counterfoil/counterfoil/keyring"
-	"github.com/counterfoil/counterfoil/store/memory"
-	"github.com/counterfoil/counterfoil/store/postgres"
-	"github.com/counterfoil/counterfoil/store/redis"
-	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
 // Installation is what a data folder holds, open.
@@ -76,20 +71,27 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 		return nil, err
 	}
 	p.Logger.Info("keys", "from", source.String(), "fingerprint", keys.Fingerprint())
-	store, accounts, err := openStore(ctx, p)
+	side, err := OpenStore(ctx, p, p.Config.Store)
 	if err != nil {
 		return nil, err
 	}
+	store := side.Sessions
 	i := &Installation{Store: store, Keys: keys}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, store.Close())
 		}
 	}()
+	if err := transfer.Usable(ctx, store); err != nil {
+		return nil, fmt.Errorf("the store %s: %w", side.Name, err)
+	}
+	if err := checkKeys(ctx, store, keys); err != nil {
+		return nil, err
+	}
 	if i.Node, err = NodeName(p.Config); err != nil {
 		return nil, err
 	}
-	if i.Accounts, err = account.NewService(account.Config{Store: accounts, Clock: p.Clock}); err != nil {
+	if i.Accounts, err = account.NewService(account.Config{Store: side.Accounts, Clock: p.Clock}); err != nil {
 		return nil, err
 	}
 	if source.Kind == keyring.SourceGenerated {
@@ -109,40 +111,6 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 // ErrNoSharedKey refuses a store of several nodes with a key that only this one has.
 var ErrNoSharedKey = errors.New("a store that several nodes share needs a key that they share: put what `counterfoil key generate` prints " +
 	"into a file and name it in " + keyring.EnvKeyFile + ", the same for all nodes")
-
-// sharedStore reports whether nodes on other machines may use the same store.
-func sharedStore(dsn string) bool {
-	scheme, _, _ := strings.Cut(dsn, ":")
-	return scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" || scheme == "unix"
-}
-
-// openStore opens the store that the DSN names, and no other if that fails.
-func openStore(ctx context.Context, p Place) (counterfoil.Store, account.Store, error) {
-	dsn := p.Config.Store
-	switch scheme, path, _ := strings.Cut(dsn, ":"); scheme {
-	case "memory":
-		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
-		return memory.New(memory.Options{}), memaccount.New(), nil
-	case "postgres", "postgresql":
-		s, err := postgres.Open(ctx, dsn, postgres.Options{})
-		if err != nil {
-			return nil, nil, fmt.Errorf("the store %s: %w", postgres.Redact(dsn), err)
-		}
-		return s, s.Accounts(), nil
-	case "redis", "rediss", "unix":
-		s, err := redis.Open(ctx, dsn, redis.Options{})
-		if err != nil {
-			return nil, nil, fmt.Errorf("the store %s: %w", scheme, err) // the DSN may hold a password
-		}
-		return s, s.Accounts(), nil
-	default:
-		s, err := sqlite.Open(ctx, path, sqlite.Options{})
-		if err != nil {
-			return nil, nil, fmt.Errorf("the store %s: %w", dsn, err)
-		}
-		return s, s.Accounts(), nil
-	}
-}
 
 // Exists reports whether there is a data folder.
 func Exists(dir string) (bool, error) {

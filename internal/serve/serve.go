@@ -31,7 +31,7 @@ type Options struct {
 }
 
 const (
-	startWithin = 4 * time.Second // a start that takes longer is refused
+	startWithin = time.Second     // and as long as the store is waited for: a start that takes longer is refused
 	stopWithin  = 5 * time.Second // for what comes after the drain
 	lockTries   = 20              // an operator's command may be at work on the folder
 	lockPause   = 100 * time.Millisecond
@@ -57,14 +57,18 @@ type server struct {
 // left undone.
 func Run(ctx context.Context, o Options) error {
 	s := &server{Options: o, cfg: o.Config, failed: make(chan error, 3)}
-	starting, cancel := context.WithTimeout(ctx, startWithin)
+	starting, cancel := context.WithTimeout(ctx, s.cfg.StoreWait+startWithin)
 	err := s.start(starting)
 	cancel()
+	if err != nil && ctx.Err() != nil {
+		s.Logger.Info("asked to stop before it served", "was", err)
+		err = nil
+	}
 	if errors.Is(err, counterfoil.ErrClock) {
 		err = fmt.Errorf("%w: counterfoil session end --all --reset-clock", err)
 	}
 	if err == nil {
-		err = s.wait(ctx)
+		err = s.wait(ctx) // at once if ctx has ended
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain+stopWithin)
 	defer cancel()

@@ -46,6 +46,21 @@ func classify(err error) error {
 	return wrap(err)
 }
 
+// unreached is an error of Open that another try may not meet: the server does not answer, or not yet.
+type unreached struct{ error }
+
+func (e unreached) Unwrap() error        { return e.error }
+func (e unreached) Is(target error) bool { return target == counterfoil.ErrUnavailable }
+
+// whether puts what a server that is merely not ready says under counterfoil.ErrUnavailable.
+func whether(err error) error {
+	var p *pgconn.PgError
+	if err == nil || known(err) || errors.As(err, &p) && p.Code != "25006" && p.Code != "53300" && p.Code[:2] != "57" {
+		return err
+	}
+	return unreached{err}
+}
+
 // known reports whether err is an answer and not a failure.
 func known(err error) bool {
 	for _, e := range []error{

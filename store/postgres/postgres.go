@@ -50,7 +50,8 @@ const connections = 16
 
 // Open connects to the server that the DSN names, a URL or "key=value" words as psql takes them, and
 // brings its tables up to date; several nodes may do so at once. It asks for a server that takes
-// writes. Tables of a newer program give [ErrNewer]. No error holds the password.
+// writes. Tables of a newer program give [ErrNewer]; counterfoil.ErrUnavailable means that the server
+// does not answer, or not yet. No error holds the password.
 func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
@@ -69,7 +70,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
 	}
-	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // a standby would answer with the past
+	c.ValidateConnect = primary
 	c.OnNotice = noteWarning
 	cfg.AfterConnect = prepare
 	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // a dead connection is found when it is used
@@ -84,14 +85,22 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 		}
 	}()
 	if err := s.migrate(ctx, migrations(), o.Random); err != nil {
-		return nil, err
+		return nil, whether(err)
 	}
 	var fsync string
 	if err := s.row(ctx, "SELECT current_setting('fsync')", nil, &fsync); err != nil {
-		return nil, err
+		return nil, whether(err)
 	}
 	s.durable = fsync == "on"
 	return s, nil
+}
+
+// primary refuses a standby, which would answer with the past.
+func primary(ctx context.Context, c *pgconn.PgConn) error {
+	if err := pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, c); err != nil {
+		return fmt.Errorf("this server takes no writes (a standby, or one that is taking over); name the primary: %w", err)
+	}
+	return nil
 }
 
 // prepare sets what every transaction relies on. What is acknowledged waits for the disk, and for

@@ -60,7 +60,8 @@ type Store struct {
 }
 
 // Open connects to the server that the DSN names, see [ParseDSN], and makes the store if there is
-// none. [ErrEviction], [ErrUnfit], [ErrNewer]; other errors mean that the server was not reached.
+// none. [ErrEviction], [ErrUnfit], [ErrNewer]; counterfoil.ErrUnavailable means that the server does
+// not answer, or not yet.
 func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	place, err := ParseDSN(dsn)
 	if err != nil {
@@ -77,7 +78,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	}
 	client, err := rueidis.NewClient(place.option())
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w; see that the server runs and that address and password are right", err)
+		return nil, whether(fmt.Errorf("redis: %w; see that the server runs and that address and password are right", err))
 	}
 	s := &Store{client: client, keys: []string{"{" + o.Prefix + "}:"}}
 	defer func() {
@@ -87,7 +88,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	}()
 	settings, err := s.settings(ctx)
 	if err != nil {
-		return nil, err
+		return nil, whether(err)
 	}
 	if err := settings.fit(); err != nil {
 		return nil, err
@@ -98,12 +99,27 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	}
 	answer, err := s.call(ctx, "begin", args{}.text(rand.Text()).text(format))
 	if err != nil {
-		return nil, err
+		return nil, whether(err)
 	}
 	if have := answer.text(1); answer.err != nil || have != format {
 		return nil, errors.Join(fmt.Errorf("%w (format %q)", ErrNewer, have), answer.err)
 	}
 	return s, nil
+}
+
+// unreached is an error of Open that another try may not meet: the server does not answer, or not yet.
+type unreached struct{ error }
+
+func (e unreached) Unwrap() error        { return e.error }
+func (e unreached) Is(target error) bool { return target == counterfoil.ErrUnavailable }
+
+// whether puts what a server that is merely not ready says under counterfoil.ErrUnavailable.
+func whether(err error) error {
+	var said *rueidis.RedisError
+	if errors.Is(err, ErrDamaged) || errors.As(err, &said) && !said.IsLoading() && !said.IsClusterDown() && !said.IsTryAgain() {
+		return err
+	}
+	return unreached{err}
 }
 
 func validPrefix(p string) bool {

@@ -1,0 +1,97 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account/memaccount"
+	"github.com/counterfoil/counterfoil/internal/transfer"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/redis"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// sharedStore reports whether nodes on other machines may use the same store.
+func sharedStore(dsn string) bool {
+	scheme, _, _ := strings.Cut(dsn, ":")
+	return scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" || scheme == "unix"
+}
+
+// StoreName is the DSN without what is secret in it.
+func StoreName(dsn string) string {
+	scheme, rest, _ := strings.Cut(dsn, ":")
+	switch {
+	case scheme == "postgres" || scheme == "postgresql":
+		return postgres.Redact(dsn)
+	case sharedStore(dsn):
+		return scheme + "://" + rest[max(2, strings.LastIndex(rest, "@")+1):] // the password stands before the @
+	}
+	return dsn
+}
+
+// The pauses between two tries to reach a store.
+const (
+	firstPause = 200 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// OpenStore opens the store that the DSN names, and no other if that fails. One that does not answer
+// is asked again, ever more slowly, for as long as the configuration says; each failure is logged
+// once. [ErrUnreachable] if it never did.
+func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) {
+	name := StoreName(dsn)
+	ctx, cancel := context.WithTimeout(ctx, p.Config.StoreWait)
+	defer cancel()
+	_, begin := p.Clock.Now()
+	for tries, wait := 1, firstPause; ; tries, wait = tries+1, min(2*wait, maxPause) {
+		side, err := openStore(ctx, p, dsn)
+		if err == nil {
+			side.Name = name
+			return side, nil
+		}
+		err = fmt.Errorf("the store %s: %w", name, err)
+		if !errors.Is(err, counterfoil.ErrUnavailable) && ctx.Err() == nil {
+			return transfer.Side{}, err
+		}
+		_, now := p.Clock.Now()
+		if left := p.Config.StoreWait - (now - begin); ctx.Err() == nil && wait < left {
+			p.Logger.Warn("the store does not answer; trying again", "try", tries, "in", wait, "for", left.Round(time.Second), "error", err)
+			if Pause(ctx, p.Clock, wait) == nil {
+				continue
+			}
+		}
+		return transfer.Side{}, errors.Join(&refusal{ErrUnreachable,
+			fmt.Sprintf("the store %s does not answer (%d tries in %v): start it, or look at --store and the network; --store-wait says how long a start waits", name, tries, (now - begin).Round(100*time.Millisecond))}, err)
+	}
+}
+
+func openStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) {
+	switch scheme, path, _ := strings.Cut(dsn, ":"); scheme {
+	case "memory":
+		p.Logger.Warn("store memory: sessions and accounts are lost when this process ends")
+		return transfer.Side{Sessions: memory.New(memory.Options{}), Accounts: memaccount.New()}, nil
+	case "postgres", "postgresql":
+		s, err := postgres.Open(ctx, dsn, postgres.Options{})
+		if err != nil {
+			return transfer.Side{}, err
+		}
+		return transfer.Side{Sessions: s, Accounts: s.Accounts()}, nil
+	case "redis", "rediss", "unix":
+		s, err := redis.Open(ctx, dsn, redis.Options{})
+		if err != nil {
+			return transfer.Side{}, err
+		}
+		return transfer.Side{Sessions: s, Accounts: s.Accounts()}, nil
+	default:
+		s, err := sqlite.Open(ctx, path, sqlite.Options{})
+		if err != nil {
+			return transfer.Side{}, err
+		}
+		return transfer.Side{Sessions: s, Accounts: s.Accounts()}, nil
+	}
+}

@@ -1,0 +1,61 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// quiet returns when no node works on the store. A node that was stopped has left it; one that was
+// killed is still on its list, and all that can be known is that it says nothing for as long as a
+// living one never would. [ErrBusy].
+func quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Duration, p Progress) error {
+	if !s.Sessions.Capabilities().Shared {
+		return nil // nobody but this process has it open
+	}
+	before, err := s.Sessions.Nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if len(before) == 0 {
+		return nil
+	}
+	p.tell("nodes that were not stopped; waiting whether they are silent", len(before))
+	if err := pause(ctx, c, silence); err != nil {
+		return err
+	}
+	after, err := s.Sessions.Nodes(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	beats := map[string]uint64{}
+	for _, n := range before {
+		beats[n.Name] = n.Beat
+	}
+	var working []string
+	for _, n := range after {
+		if beat, known := beats[n.Name]; !known || beat != n.Beat {
+			working = append(working, n.Name)
+		}
+	}
+	if len(working) > 0 {
+		return fmt.Errorf("%w: %d nodes work on %s (%s); stop them and run the same command again", ErrBusy, len(working), s.Name, strings.Join(working, ", "))
+	}
+	return nil
+}
+
+// pause waits for d, or returns why ctx ended.
+func pause(ctx context.Context, c counterfoil.Clock, d time.Duration) error {
+	over := make(chan struct{})
+	stop := c.AfterFunc(d, func() { close(over) })
+	defer stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over:
+		return nil
+	}
+}
