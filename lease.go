@@ -17,8 +17,8 @@ type lease struct {
 	sentMono atomic.Int64
 	sentWall atomic.Int64
 
-	mu          sync.Mutex // held by the one poll that runs
-	left        bool       // it is no node any more
+	turn        chan struct{} // holds one while a poll runs; what follows is that poll's
+	left        bool          // it is no node any more
 	incarnation string
 	applied     uint64
 	acking      atomic.Bool // a poll that acknowledges is due
@@ -45,7 +45,7 @@ const (
 )
 
 func newLease(l time.Duration) *lease {
-	x := &lease{length: l * leaseUseNum / leaseUseDen}
+	x := &lease{length: l * leaseUseNum / leaseUseDen, turn: make(chan struct{}, 1)}
 	x.lapse()
 	return x
 }
@@ -118,8 +118,12 @@ func (l *lease) share(ctx context.Context, before, ours *sharedPoll, clock *sess
 // poll reads what is new in the log, applies it, and renews the lease from the moment it was sent.
 func (m *Manager) poll(ctx context.Context) error {
 	l := m.lease
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: poll: %w", ErrUnavailable, ctx.Err())
+	}
 	// One that is not answered when the next is due is given up: its connection may be half open, and
 	// another has to prove the log before the lease ends.
 	ctx, cancel := context.WithTimeout(ctx, max(m.leaseLength/3, time.Second))

@@ -42,8 +42,8 @@ var errClosed = errors.New("the manager is closed")
 // the clock stand.
 func (m *Manager) join(ctx context.Context, clock Clock) (seen sighting, err error) {
 	l := m.lease
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	if err := m.rename(); err != nil {
 		return seen, err
 	}
@@ -60,8 +60,8 @@ func (m *Manager) join(ctx context.Context, clock Clock) (seen sighting, err err
 // leave gives this node's lease up for good, and only then says so: nobody needs to wait for it.
 func (m *Manager) leave(ctx context.Context) error {
 	l := m.lease
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
 	l.left = true
 	l.lapse()
 	if !m.shared {
