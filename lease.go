@@ -132,7 +132,7 @@ func (m *Manager) poll(ctx context.Context) error {
 		return fmt.Errorf("%w: poll: %w", ErrUnavailable, errClosed)
 	}
 	sent := m.clock.now()
-	for {
+	for again := 0; ; {
 		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.applied, Max: pollPage})
 		switch {
 		case errors.Is(err, ErrFenced):
@@ -141,18 +141,19 @@ func (m *Manager) poll(ctx context.Context) error {
 				return err
 			}
 			continue
-		case errors.Is(err, ErrGap):
-			m.forgetAll(ReasonGap, "the log no longer reaches back to what this node had read")
-			l.applied, l.incarnation = page.Head, page.Incarnation
-			l.renew(sent)
-			return nil
-		case err != nil:
+		case err != nil && !errors.Is(err, ErrGap):
 			return fmt.Errorf("%w: poll: %w", ErrUnavailable, err)
 		case page.Incarnation != l.incarnation || page.Head < l.applied:
-			if l.incarnation != "" {
-				m.forgetAll(ReasonIncarnation, "the log has another incarnation: the store was restored or failed over")
+			if again++; again > 2 {
+				return fmt.Errorf("%w: poll: two logs answer in turn", ErrUnavailable)
 			}
-			l.incarnation, l.applied = page.Incarnation, page.Head
+			if err := m.changeLog(ctx, page); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(err, ErrGap):
+			m.forgetAll(ReasonGap, "the log no longer reaches back to what this node had read")
+			l.applied = page.Head
 			l.renew(sent)
 			return nil
 		}
@@ -170,6 +171,24 @@ func (m *Manager) poll(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// changeLog begins with another log than the one that this node has read. It joins that anew: what it
+// has acknowledged are positions of the old one, which the new one has yet to give to ends that
+// somebody waits for.
+func (m *Manager) changeLog(ctx context.Context, page Page) error {
+	l := m.lease
+	l.lapse()
+	m.forgetAll(ReasonIncarnation, "the log has another incarnation: the store was restored or failed over")
+	l.incarnation, l.applied = page.Incarnation, page.Head
+	old := l.name()
+	if err := m.rename(); err != nil {
+		return err
+	}
+	if err := m.store.Fence(ctx, old); err != nil {
+		m.unavailable("fence", err) // whoever waits for it does that after a lease
+	}
+	return nil
 }
 
 // apply drops what a log entry makes stale, and ends the streams that hang on what it ends.
