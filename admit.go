@@ -77,7 +77,7 @@ func (m *Manager) admitOne(r *http.Request, a *admission, c *presentedCookie, ki
 func (m *Manager) admitCached(r *http.Request, a *admission, e *entry, t *token, kind Kind, now instant) bool {
 	n, ok := e.generation(&t.verifier)
 	ms := now.ms()
-	if !ok || e.who.kind != kind || ms >= e.idleEnd.Load() || ms >= e.absolute {
+	if !ok || e.kind != kind || ms >= e.idleEnd.Load() || ms >= e.absolute {
 		return false
 	}
 	switch e.gen.judge(n, ms, m.policy.Grace) {
@@ -94,7 +94,7 @@ func (m *Manager) accept(r *http.Request, a *admission, e *entry, t *token, n ui
 	if m.backdrop != nil && m.backdrop(r) {
 		return
 	}
-	if n < e.gen.cur && now.ms() > e.gen.curSince+2*m.policy.Rotate.Milliseconds() && now.ms() >= e.touched.Load()+m.limits(e.who.kind).touch.Milliseconds() {
+	if n < e.gen.cur && now.ms() > e.gen.curSince+2*m.policy.Rotate.Milliseconds() && now.ms() >= e.touched.Load()+m.limits(e.kind).touch.Milliseconds() {
 		m.observe(Event{Kind: EventStalled, Time: now.time(), Session: e.info()})
 	}
 	m.touch(e, now)

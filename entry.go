@@ -13,31 +13,38 @@ import (
 //
 // It holds the verifiers of the generations last proved against the store, in memory only: a memory
 // image has half a token, and a check needs no cryptography but one hash.
+//
+// There may be a million of them, so what few have stands in kin, and what is seldom asked for in about.
 type entry struct {
 	// What a check reads stands first, in two lines of the processor's cache.
 	proved   [2]provedVerifier
 	gen      generations
 	absolute int64 // ms, as all times here; the effective one: sealed, or shorter by today's policy
 	idleEnd  atomic.Int64
-	touched  atomic.Int64 // when a touch was last scheduled
-	who      who
+	touched  atomic.Int64 // when the user was last seen, as far as a touch was scheduled
+	about    string       // who it is, as in a log entry's detail
+	proof    int64        // when the subject last proved who it is; 0: never
+	kind     Kind
+	level    uint8
 
-	id           ID
-	subject      SubjectHash
+	persistent  bool
+	verifierKey keyring.KeyID
+	id          ID
+	subject     SubjectHash
+	seed        [16]byte
+	kin         *kin   // nil for most
+	epoch       uint64 // version of the credential
+	born        uint64 // position of the created entry in the log
+	revision    uint64
+	created     int64
+	values      atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
+	cost        int64                    // bytes that the cache counts for it; under the shard's lock
+}
+
+// kin is what only sessions in a line of descent or of an impersonation have.
+type kin struct {
 	actor        SubjectHash
 	parent, root ID
-	epoch        uint64
-	born         uint64 // position of the created entry in the log
-	revision     uint64
-	created      int64
-	persistent   bool
-	seed         [16]byte
-	verifierKey  keyring.KeyID
-
-	seen   atomic.Int64
-	values atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
-
-	cost int64 // bytes that the cache counts for it; under the shard's lock
 }
 
 type provedVerifier struct {
@@ -60,30 +67,30 @@ func (e *entry) generation(v *verifier) (n uint32, ok bool) {
 // presented a token. What former remembers of the same session's use is carried over.
 func (m *Manager) newEntry(rec *Record, i *identity, n uint32, v verifier, former *entry) *entry {
 	e := &entry{
-		id: rec.ID, who: i.who, subject: rec.Subject, actor: rec.Actor,
-		parent: rec.Parent, root: rec.Root, epoch: rec.Epoch, born: rec.Born, revision: rec.Revision,
+		id: rec.ID, kind: i.kind, level: i.level, proof: i.who.proved, about: i.who.pack(), subject: rec.Subject,
+		epoch: rec.Epoch, born: rec.Born, revision: rec.Revision,
 		created: i.created, absolute: m.absoluteEnd(i), persistent: i.persistent,
 		gen: i.gen, seed: i.seed, verifierKey: i.verifierKey,
 	}
+	if k := (kin{rec.Actor, rec.Parent, rec.Root}); k != (kin{}) {
+		e.kin = &k
+	}
 	e.proved[0] = provedVerifier{n, v}
 	seen, idle := rec.Seen.UnixMilli(), m.idleEnd(rec, i)
-	touched := seen
 	if former != nil {
 		if p := former.proved[0]; p.n != n && p.n >= i.gen.prev {
 			e.proved[1] = p
 		} else if p := former.proved[1]; p.n != n && p.n >= i.gen.prev {
 			e.proved[1] = p
 		}
-		seen = max(seen, former.seen.Load())
+		seen = max(seen, former.touched.Load())
 		idle = max(idle, min(former.idleEnd.Load(), e.absolute))
-		touched = max(touched, former.touched.Load())
 		if former.revision == rec.Revision {
 			e.values.Store(former.values.Load())
 		}
 	}
-	e.seen.Store(seen)
 	e.idleEnd.Store(idle)
-	e.touched.Store(touched)
+	e.touched.Store(seen)
 	return e
 }
 
@@ -112,7 +119,11 @@ func (m *Manager) limits(k Kind) limits {
 
 // clear returns a record with the clear fields by which log entries select.
 func (e *entry) clear() *Record {
-	return &Record{ID: e.id, Kind: e.who.kind, Subject: e.subject, Actor: e.actor, Parent: e.parent, Root: e.root, Epoch: e.epoch}
+	r := &Record{ID: e.id, Kind: e.kind, Subject: e.subject, Epoch: e.epoch}
+	if k := e.kin; k != nil {
+		r.Actor, r.Parent, r.Root = k.actor, k.parent, k.root
+	}
+	return r
 }
 
 // endedBy reports whether a log entry ended the session. Entries are read again after this node wrote
@@ -128,28 +139,63 @@ func (m *Manager) keep(f *fill, e *entry) {
 	}
 }
 
+// pack writes w as a log entry's detail, in one piece of memory.
+func (w *who) pack() string {
+	var room [256]byte
+	b, err := w.append(room[:0])
+	if err != nil {
+		return "" // never: it was sealed in this form
+	}
+	return string(b)
+}
+
+// who is who the session is of.
+func (e *entry) who() *who {
+	w, err := decodeWho([]byte(e.about))
+	if err != nil {
+		w = who{kind: e.kind}
+	}
+	return &w
+}
+
+// name is the subject, without a look at the rest.
+func (e *entry) name() string {
+	const before = 4 // version, kind, length
+	if len(e.about) < before {
+		return ""
+	}
+	n := int(e.about[2])<<8 | int(e.about[3])
+	return e.about[before : before+n]
+}
+
+// What takes memory: an entry with its place in the cache's map, and its kin.
+const (
+	entrySize = 224 + 56
+	kinSize   = 48
+)
+
 // size is about what the entry takes in memory.
 func (e *entry) size() int64 {
-	n := 420 + len(e.who.subject) + len(e.who.actor) + len(e.who.ip) + len(e.who.label)
-	for _, m := range e.who.methods {
-		n += 16 + len(m)
+	n := entrySize + int64(len(e.about)+15)&^15
+	if e.kin != nil {
+		n += kinSize
 	}
 	if v := e.values.Load(); v != nil {
-		n += v.size() + 96*len(*v)
+		n += int64(v.size() + 96*len(*v))
 	}
-	return int64(n)
+	return n
 }
 
 func (e *entry) info() Info {
+	w := e.who()
 	i := Info{
-		ID: e.id, Kind: e.who.kind, Subject: e.who.subject, Actor: e.who.actor,
-		Methods: append([]string(nil), e.who.methods...), Level: int(e.who.level),
-		Created: msTime(e.created), Seen: msTime(e.seen.Load()),
+		ID: e.id, Kind: w.kind, Subject: w.subject, Actor: w.actor, Methods: w.methods, Level: int(w.level),
+		Created: msTime(e.created), Seen: msTime(e.touched.Load()),
 		IdleEnd: msTime(e.idleEnd.Load()), AbsoluteEnd: msTime(e.absolute),
-		IP: e.who.ip, Label: e.who.label,
+		IP: w.ip, Label: w.label,
 	}
-	if e.who.proved != 0 {
-		i.Proved = msTime(e.who.proved)
+	if w.proved != 0 {
+		i.Proved = msTime(w.proved)
 	}
 	return i
 }

@@ -46,8 +46,8 @@ func (v verifiers) generation(in verifier) (n uint32, ok bool) {
 
 // generations is what a record knows of its token's renewals.
 type generations struct {
-	cur, prev, top uint32 // prev: still good until settled; top: the highest that a raise ever took
 	curSince       int64  // ms: when cur was first presented
+	cur, prev, top uint32 // prev: still good until settled; top: the highest that a raise ever took
 	settled        bool
 }
 

@@ -125,7 +125,7 @@ func (st *state) replace(err error) {
 // another answer will do.
 func (s *Session) rotate(h http.Header) {
 	e := s.view.e
-	if !s.due || e == nil || s.jar.send || s.jar.clearSession || e.who.kind == KindVisit || cachedByOthers(h) {
+	if !s.due || e == nil || s.jar.send || s.jar.clearSession || e.kind == KindVisit || cachedByOthers(h) {
 		return
 	}
 	m, now := s.m, s.m.clock.now()
@@ -135,7 +135,7 @@ func (s *Session) rotate(h http.Header) {
 	if e = m.presentEntry(s.req.Context(), e.id, now); e == nil || s.n != e.gen.cur || !e.gen.due(now.ms(), m.policy.Rotate) {
 		return
 	}
-	v, err := newVerifiers(&m.macs, e.verifierKey, e.who.kind, e.id, &s.token.selector, &e.seed)
+	v, err := newVerifiers(&m.macs, e.verifierKey, e.kind, e.id, &s.token.selector, &e.seed)
 	if err != nil {
 		return // its key is going: the session will be refused at the next read
 	}
@@ -174,7 +174,7 @@ func (s *Session) writeJar(h http.Header) {
 	}
 	if e := s.view.e; s.jar.send && e != nil {
 		name := c.session
-		if e.who.kind == KindVisit {
+		if e.kind == KindVisit {
 			name = c.visit
 		}
 		age := -1 // until the browser ends

@@ -175,7 +175,7 @@ func TestCacheIsBounded(t *testing.T) {
 			t.Fatal(verdict)
 		}
 	}
-	if n := m.Health().Cached; n < 100 || n > 700 {
+	if n := m.Health().Cached; n < 100 || n > 900 {
 		t.Errorf("%d sessions in 256 KiB", n)
 	}
 	if _, err := m.Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked); err != nil {

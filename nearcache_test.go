@@ -1,6 +1,9 @@
 package counterfoil
 
 import (
+	"crypto/rand"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -74,4 +77,42 @@ func TestDeniedIsNotKept(t *testing.T) { // G2
 	if m.cache.get(id) != nil {
 		t.Error("a request in flight put it into the cache")
 	}
+}
+
+// A session takes at most 340 bytes of a node's memory, and no more than is counted against the bound.
+func TestCacheEntriesAreSmall(t *testing.T) { // T23
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const n = 40_000
+	m := &Manager{cache: newNearCache(1 << 40)}
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	empty := heap()
+	for i := range n {
+		rec := &Record{Kind: KindBrowser, Revision: 1, Born: uint64(i), Epoch: 1, Created: now, Seen: now, IdleEnd: now, AbsoluteEnd: now}
+		rand.Read(rec.ID[:])
+		rand.Read(rec.Subject[:])
+		f := m.cache.begin(rec.ID)
+		m.cache.put(f, m.newEntry(rec, &identity{
+			who: who{
+				kind: KindBrowser, subject: fmt.Sprintf("user-%07d", i), methods: []string{"pwd"}, level: 1,
+				proved: now.UnixMilli(), ip: "192.0.2.7", label: "Chrome on Linux",
+			},
+			gen: generations{cur: 1, prev: 1, settled: true},
+		}, 1, verifier{1}, nil))
+		f.end()
+	}
+	taken, counted := (heap()-empty)/n, int64(0)
+	for i := range m.cache.shards {
+		counted += m.cache.shards[i].bytes
+	}
+	t.Logf("%d bytes a session, %d are counted", taken, counted/n)
+	if taken > 340 || taken > counted/n {
+		t.Errorf("a session takes %d bytes, %d are counted", taken, counted/n)
+	}
+	runtime.KeepAlive(m)
 }

@@ -33,7 +33,7 @@ type Condition func(v View, now time.Time) error
 // Fresh asks that the subject proved who it is within the time.
 func Fresh(within time.Duration) Condition {
 	return func(v View, now time.Time) error {
-		if v.e == nil || now.UnixMilli() > v.e.who.proved+within.Milliseconds() {
+		if v.e == nil || now.UnixMilli() > v.e.proof+within.Milliseconds() {
 			return fmt.Errorf("%w: the last proof is older than %v", ErrStepUp, within)
 		}
 		return nil

@@ -132,7 +132,7 @@ func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
 
 // endOne ends the session of e.
 func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant) error {
-	entry, err := m.newEntryOf(e.clear(), EntryEnded, why, &e.who, now)
+	entry, err := m.newEntryOf(e.clear(), EntryEnded, why, e.who(), now)
 	if err != nil {
 		return err
 	}

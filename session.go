@@ -28,7 +28,7 @@ func (v View) Subject() string {
 	if v.e == nil {
 		return ""
 	}
-	return v.e.who.subject
+	return v.e.name()
 }
 
 // Revision changes whenever the session's identity or values do.
@@ -44,7 +44,7 @@ func (v View) Level() int {
 	if v.e == nil {
 		return 0
 	}
-	return int(v.e.who.level)
+	return int(v.e.level)
 }
 
 // Info returns all that may be shown; the zero Info for nobody.
@@ -205,7 +205,7 @@ func (s *Session) SignOut() error {
 	}
 	s.view, s.values, s.edits, s.ended = View{}, nil, nil, ErrEnded
 	m, now := s.m, s.m.clock.now()
-	end, err := m.newEntryOf(e.clear(), EntryEnded, ReasonSignOut, &e.who, now)
+	end, err := m.newEntryOf(e.clear(), EntryEnded, ReasonSignOut, e.who(), now)
 	if err != nil {
 		return err
 	}

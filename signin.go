@@ -192,7 +192,7 @@ func isRefusal(err error) bool {
 func (s *Session) become(e *entry, t token, values valueSet) {
 	s.view, s.token, s.n, s.ended = View{e}, t, e.gen.cur, nil
 	s.values, s.edits = values, nil
-	s.jar = jar{send: true, verifier: t.verifier, clearVisit: e.who.kind != KindVisit}
+	s.jar = jar{send: true, verifier: t.verifier, clearVisit: e.kind != KindVisit}
 }
 
 // resume finds the session that the same sign-in form started a moment ago by the same proof. taken:

@@ -17,13 +17,12 @@ type toucher struct {
 
 // touch notes that a session was used by a request of its user, at most once in the touch interval.
 func (m *Manager) touch(e *entry, now instant) {
-	l := m.limits(e.who.kind)
+	l := m.limits(e.kind)
 	ms, last := now.ms(), e.touched.Load()
 	if ms < last+l.touch.Milliseconds() || !e.touched.CompareAndSwap(last, ms) {
 		return
 	}
 	idle := min(ms+l.idle.Milliseconds(), e.absolute)
-	e.seen.Store(ms)
 	e.idleEnd.Store(idle)
 	t := &m.toucher
 	t.mu.Lock()
