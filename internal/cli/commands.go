@@ -68,6 +68,7 @@ func commands() []command {
 				{"user", "NAME", "all sessions of this user"}, {"all", "", "all sessions of everybody"},
 				{"wait", "", "return when no node lets them in any more, and print how long that took and on how many nodes; without a server this command is one of them"},
 				{"reset-clock", "", "with --all, while no server runs: take the machine's clock for right although sessions know a later time"},
+				{"reset-key", "", "with --all, while no node runs: take this node's key for right although the store was used with another"},
 				optionJSON,
 			},
 			examples: []string{"counterfoil session end -Zk3v0v1m2n3b4c5d6e7fg", "counterfoil session end --user alice --wait", "counterfoil session end --all"},

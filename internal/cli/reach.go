@@ -109,26 +109,32 @@ func (c *call) lookup(name string) (string, bool) {
 
 // resetClock is the way out when the store knows a later time than the clock shows, which no manager
 // starts on.
-func (c *call) resetClock(ctx context.Context) error {
+func resetClock(ctx context.Context, p operate.Place) (int, error) {
+	installation, err := operate.Open(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	ended, err := counterfoil.ResetClock(ctx, installation.Store, p.Clock)
+	return ended, errors.Join(err, installation.Store.Close())
+}
+
+// reset does what is possible only while nothing runs, and ends all sessions.
+func (c *call) reset(ctx context.Context, what string, do func(context.Context, operate.Place) (int, error)) error {
 	lock, client, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
 	if client != nil {
-		return exit(exitFailed, "a server runs on %s: stop it before the clock is reset", c.cfg.Data)
+		return exit(exitFailed, "a server runs on %s: stop it before the %s is reset", c.cfg.Data, what)
 	}
 	defer lock.Release()
-	installation, err := operate.Open(ctx, c.place())
+	ended, err := do(ctx, c.place())
 	if err != nil {
-		return err
-	}
-	ended, err := counterfoil.ResetClock(ctx, installation.Store, c.clock)
-	if err := errors.Join(err, installation.Store.Close()); err != nil {
 		return err
 	}
 	if c.json() {
 		return writeJSON(c.Stdout, operate.Ended{Ended: ended})
 	}
-	_, err = fmt.Fprintf(c.Stdout, "the session clock is reset; %s\n", counted(ended, "ended"))
+	_, err = fmt.Fprintf(c.Stdout, "the session %s is reset; %s\n", what, counted(ended, "ended"))
 	return err
 }

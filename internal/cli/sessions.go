@@ -52,7 +52,13 @@ func sessionEnd(ctx context.Context, c *call) error {
 		if !in.All {
 			return exit(exitUsage, "--reset-clock goes with --all: sessions made under another time cannot be judged")
 		}
-		return c.resetClock(ctx)
+		return c.reset(ctx, "clock", resetClock)
+	}
+	if c.options["reset-key"] != "" {
+		if !in.All {
+			return exit(exitUsage, "--reset-key goes with --all: sessions made under another key open no more")
+		}
+		return c.reset(ctx, "key", operate.ResetKey)
 	}
 	if err := c.ask(ctx, end); err != nil {
 		return err

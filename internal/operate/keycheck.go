@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/transfer"
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
@@ -44,4 +45,25 @@ func checkKeys(ctx context.Context, s counterfoil.Store, keys *keyring.Ring) err
 			return err
 		}
 	}
+}
+
+// ResetKey takes this node's key for the one of its store, and ends every session: none that was made
+// under another key opens any more. Nothing may run on the store.
+func ResetKey(ctx context.Context, p Place) (ended int, err error) {
+	keys, _, err := resolveKeys(p)
+	if err != nil {
+		return 0, err
+	}
+	side, err := OpenStore(ctx, p, p.Config.Store)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, side.Sessions.Close()) }()
+	if err := errors.Join(transfer.Usable(ctx, side.Sessions), transfer.Quiet(ctx, side, p.Clock, silence(p.Config), nil)); err != nil {
+		return 0, err
+	}
+	if ended, err = transfer.EndAll(ctx, side.Sessions, p.Clock, counterfoil.ReasonRevoked); err != nil {
+		return 0, err
+	}
+	return ended, transfer.SetMeta(ctx, side.Sessions, MetaKeyCheck, keyCheck(keys))
 }

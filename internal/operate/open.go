@@ -51,26 +51,34 @@ func PrepareFolder(dir string) error {
 	return nil
 }
 
-// Open opens an installation. The caller holds its lock.
-func Open(ctx context.Context, p Place) (_ *Installation, err error) {
+// resolveKeys finds the keys, or makes them where they are this node's alone.
+func resolveKeys(p Place) (keys *keyring.Ring, source keyring.Source, err error) {
 	now, _ := p.Clock.Now()
 	ownKeys := p.Config.Path("keys")
 	if sharedStore(p.Config.Store) {
 		ownKeys = "" // which no other node has
 		if p.Config.EphemeralKey {
-			return nil, ErrNoSharedKey
+			return nil, source, ErrNoSharedKey
 		}
 	}
-	keys, source, err := keyring.Resolve(keyring.Options{
+	keys, source, err = keyring.Resolve(keyring.Options{
 		Env: p.Env, OwnPath: ownKeys, Ephemeral: p.Config.EphemeralKey, Now: now,
 	})
 	if errors.Is(err, keyring.ErrNoSource) {
-		return nil, ErrNoSharedKey
+		return nil, source, ErrNoSharedKey
 	}
+	if err == nil {
+		p.Logger.Info("keys", "from", source.String(), "fingerprint", keys.Fingerprint())
+	}
+	return keys, source, err
+}
+
+// Open opens an installation. The caller holds its lock.
+func Open(ctx context.Context, p Place) (_ *Installation, err error) {
+	keys, source, err := resolveKeys(p)
 	if err != nil {
 		return nil, err
 	}
-	p.Logger.Info("keys", "from", source.String(), "fingerprint", keys.Fingerprint())
 	side, err := OpenStore(ctx, p, p.Config.Store)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ func StoreName(dsn string) string {
 const (
 	firstPause = 200 * time.Millisecond
 	maxPause   = 5 * time.Second
+	lastTry    = 500 * time.Millisecond // what the last one gets
 )
 
 // OpenStore opens the store that the DSN names, and no other if that fails. One that does not answer
@@ -59,9 +60,9 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 			return transfer.Side{}, err
 		}
 		_, now := p.Clock.Now()
-		if left := p.Config.StoreWait - (now - begin); ctx.Err() == nil && wait < left {
-			p.Logger.Warn("the store does not answer; trying again", "try", tries, "in", wait, "for", left.Round(time.Second), "error", err)
-			if Pause(ctx, p.Clock, wait) == nil {
+		if left := p.Config.StoreWait - (now - begin) - lastTry; ctx.Err() == nil && left > 0 {
+			p.Logger.Info("the store does not answer; trying again", "try", tries, "in", min(wait, left).String(), "error", err)
+			if Pause(ctx, p.Clock, min(wait, left)) == nil {
 				continue
 			}
 		}

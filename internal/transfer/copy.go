@@ -103,7 +103,7 @@ func (c *copying) begin(ctx context.Context) (begun bool, err error) {
 			return false, fmt.Errorf("%s: %w", c.From.Name, err)
 		}
 	}
-	err = quiet(ctx, c.From, c.Clock, c.Silence, c.Progress)
+	err = Quiet(ctx, c.From, c.Clock, c.Silence, c.Progress)
 	if err == nil {
 		err = mark{arriving, c.mark.ID, c.From.Name}.set(ctx, c.To.Sessions, mark{})
 		if errors.Is(err, counterfoil.ErrConflict) {
@@ -159,7 +159,7 @@ func (c *copying) identity(ctx context.Context) error {
 		if value == nil {
 			continue
 		}
-		if err := setMeta(ctx, c.To.Sessions, key, value); err != nil {
+		if err := SetMeta(ctx, c.To.Sessions, key, value); err != nil {
 			return fmt.Errorf("%s: %w", c.To.Name, err)
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// quiet returns when no node works on the store. A node that was stopped has left it; one that was
+// Quiet returns when no node works on the store. A node that was stopped has left it; one that was
 // killed is still on its list, and all that can be known is that it says nothing for as long as a
 // living one never would. [ErrBusy].
-func quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Duration, p Progress) error {
+func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Duration, p Progress) error {
 	if !s.Sessions.Capabilities().Shared {
 		return nil // nobody but this process has it open
 	}

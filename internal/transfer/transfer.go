@@ -51,8 +51,8 @@ func (s Side) empty(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// setMeta sets a small value whatever it was. A nil value removes it.
-func setMeta(ctx context.Context, s counterfoil.Store, key string, value []byte) error {
+// SetMeta sets a small value whatever it was. A nil value removes it.
+func SetMeta(ctx context.Context, s counterfoil.Store, key string, value []byte) error {
 	for {
 		old, err := s.Meta(ctx, key)
 		if err != nil || (old == nil) == (value == nil) && slices.Equal(old, value) {
@@ -62,6 +62,12 @@ func setMeta(ctx context.Context, s counterfoil.Store, key string, value []byte)
 			return err
 		}
 	}
+}
+
+// EndAll ends every session of a store and says how many there were, -1 if that is not known.
+func EndAll(ctx context.Context, s counterfoil.Store, c counterfoil.Clock, why counterfoil.Reason) (int, error) {
+	done, err := s.Revoke(ctx, counterfoil.Entry{Version: counterfoil.EntryVersion, Kind: counterfoil.EntryEndedAll, Reason: why, Time: wall(c)})
+	return done.Count, err
 }
 
 // records calls f for each record of a store, page by page.

@@ -1,0 +1,293 @@
+package main_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
+	"github.com/counterfoil/counterfoil/store/redis/redistest"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+func postgresServer(t *testing.T) (*postgrestest.Server, string) {
+	t.Helper()
+	server, err := postgrestest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop() })
+	dsn, err := server.Empty(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, dsn
+}
+
+func redisDSN(t *testing.T) string {
+	t.Helper()
+	server, err := redistest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop() })
+	return server.DSN()
+}
+
+// sharing is how a node of several is told where the key is.
+func sharing(dir string) string { return "COUNTERFOIL_KEY_FILE=" + filepath.Join(dir, "keys") }
+
+// From one file to PostgreSQL, on to Redis and back into a file: the cookies of before are good all the
+// way, what was ended stays ended, and the audit is whole. Nothing starts on a store that was left.
+func TestStoreCopy(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir)
+	cookie, _ := s.signIn("alice", passphrase)
+	ended, _ := s.signIn("alice", passphrase)
+	cf("session", "end", "--user", "nobody", "--data", dir).want(t, 3, "no user")
+	s.do("POST", "/auth/logout", ended, nil).Body.Close()
+	first := "sqlite:" + filepath.Join(dir, "sessions.db")
+	_, second := postgresServer(t)
+	third, last := redisDSN(t), "sqlite:"+filepath.Join(dir, "again.db")
+	cf("store", "copy", "--from", first, "--to", second, "--data", dir).want(t, 1, "another process has this store open")
+	s.stop()
+	for _, step := range [][2]string{{first, second}, {second, third}, {third, last}} {
+		from, to := step[0], step[1]
+		cf("store", "copy", "--from", from, "--to", to, "--data", dir).want(t, 0, "copied 1 sessions and 1 accounts")
+		node := func(dsn string) command {
+			c := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn)
+			if !strings.HasPrefix(dsn, "sqlite:") {
+				c = c.with(sharing(dir))
+			}
+			return c
+		}
+		if o := node(from).run(t); o.code != 1 || !strings.Contains(o.err, "this store was moved to") {
+			t.Fatalf("a start on the old store: %d %s", o.code, o.err)
+		}
+		s := serveWith(t, node(to))
+		if got := s.check(cookie); got != 200 {
+			t.Fatalf("after the copy to %s the session answers %d", to, got)
+		}
+		if got := s.check(ended); got != 401 {
+			t.Fatalf("after the copy to %s the ended session answers %d", to, got)
+		}
+		if code := s.stop(); code != 0 {
+			t.Fatalf("exit code %d: %s", code, s.log)
+		}
+		verify := cf("audit", "verify", "--data", dir, "--store", to)
+		if !strings.HasPrefix(to, "sqlite:") {
+			verify = verify.with(sharing(dir))
+		}
+		verify.want(t, 0, "the audit is whole")
+	}
+	cf("store", "copy", "--from", first, "--undo", "--data", dir).want(t, 0, "may be used again")
+	cf("store", "copy", "--from", first, "--undo", "--data", dir).want(t, 1, "nothing was done")
+	cf("store", "copy", "--from", first, "--to", last, "--data", dir).want(t, 1, "is not empty")
+	cf("store", "copy", "--from", "sqlite:"+filepath.Join(dir, "none.db"), "--to", last, "--data", dir).want(t, 3, "there is no store")
+	cf("store", "copy", "--from", first, "--data", dir).want(t, 2, "--to is missing")
+	cf("store", "copy", "--from", "memory:", "--to", first, "--data", dir).want(t, 2, "gone with its server")
+	cf("store", "copy", "--from", first, "--to", "mysql:x", "--data", dir).want(t, 2, "is no store")
+	cf("store", "copy", "--from", first, "--to", "redis://127.0.0.1:1", "--data", dir).want(t, 4, "does not answer")
+	file := filepath.Join(t.TempDir(), "dsn")
+	if err := os.WriteFile(file, []byte("redis://:hunter2@127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o := cf("store", "copy", "--from", first, "--to", "@"+file, "--data", dir).want(t, 4, "does not answer"); strings.Contains(o.err, "hunter2") {
+		t.Errorf("the password is shown: %s", o.err)
+	}
+}
+
+// fill puts plain records into a store that nobody uses.
+func fill(t *testing.T, path string, n int) {
+	t.Helper()
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	now, _ := clock.Now()
+	now = now.UTC().Truncate(time.Millisecond)
+	errs := make(chan error, 64)
+	for w := range cap(errs) {
+		go func() {
+			for i := w; i < n; i += cap(errs) {
+				r := &counterfoil.Record{
+					Version: 1, Kind: counterfoil.KindBrowser, Created: now, Seen: now, IdleEnd: now.Add(time.Hour), AbsoluteEnd: now.Add(time.Hour),
+					Identity: []byte(fmt.Sprint("sealed ", i)), IdentityCount: 1,
+				}
+				rand.Read(r.ID[:])
+				rand.Read(r.Subject[:])
+				if _, err := s.Create(ctx, r, counterfoil.Creation{Entry: counterfoil.Entry{Kind: counterfoil.EntryCreated, Time: now}}); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// kill -9 at any moment of a copy: the same command goes on, and at the end nothing is missing.
+func TestStoreCopyIsKilled(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	const n = 3000
+	from, to := filepath.Join(dir, "sessions.db"), filepath.Join(dir, "new.db")
+	fill(t, from, n)
+	copying := cf("store", "copy", "--from", "sqlite:"+from, "--to", "sqlite:"+to, "--data", dir)
+	killed := 0
+	for wait := 20 * time.Millisecond; ; wait += 60 * time.Millisecond {
+		cmd := copying.cmd()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stop := time.AfterFunc(wait, func() { cmd.Process.Signal(syscall.SIGKILL) })
+		cmd.Wait()
+		stop.Stop()
+		if cmd.ProcessState.Success() {
+			break
+		}
+		if killed++; killed > 200 {
+			t.Fatal("the copy never ends")
+		}
+	}
+	if killed == 0 {
+		t.Fatal("the copy was never killed")
+	}
+	s, err := sqlite.Open(t.Context(), to, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	all, err := s.Scan(t.Context(), counterfoil.ID{}, 2*n)
+	if err != nil || len(all) != n {
+		t.Errorf("killed %d times: %d of %d records, %v", killed, len(all), n, err)
+	}
+	o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).run(t)
+	if o.code != 1 || !strings.Contains(o.err, "was moved to") {
+		t.Errorf("a start on the old store: %d %s", o.code, o.err)
+	}
+}
+
+// A store that does not answer at the start is asked again for as long as was said, each failure once;
+// then the start is refused. SIGTERM ends the wait. One that comes up meanwhile is used. D1
+func TestStartWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	addUser(t, dir, "alice") // makes the key
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := free.Addr().String()
+	free.Close()
+	node := func(dsn string, args ...string) command {
+		return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn}, args...)...).with(sharing(dir))
+	}
+	for _, dsn := range []string{"postgres://cf:hunter2@" + nobody + "/cf", "redis://:hunter2@" + nobody} {
+		_, begin := clock.Now()
+		o := node(dsn).run(t)
+		_, end := clock.Now()
+		if o.code != 4 || !strings.Contains(o.err, "does not answer (") || strings.Contains(o.err, "hunter2") || end-begin > 5*time.Second {
+			t.Errorf("%s after %v: exit code %d: %s", dsn, end-begin, o.code, o.err)
+		}
+		if tries := strings.Count(o.err, "trying again"); tries < 2 || tries > 6 {
+			t.Errorf("%d lines of trying: %s", tries, o.err)
+		}
+	}
+	server, dsn := postgresServer(t)
+	if err := server.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func() (*lockedBuffer, func() error, func(os.Signal)) {
+		cmd := node(dsn, "--store-wait", "60s").cmd()
+		log := &lockedBuffer{}
+		cmd.Stderr = log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for tries := 0; !strings.Contains(log.String(), "trying again"); tries++ {
+			if tries == 500 {
+				cmd.Process.Kill()
+				t.Fatalf("no line about trying: %s", log)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		return log, cmd.Wait, func(s os.Signal) { cmd.Process.Signal(s) }
+	}
+	log, wait, send := waiting()
+	_, begin := clock.Now()
+	send(syscall.SIGTERM)
+	err = wait()
+	if _, end := clock.Now(); err != nil || end-begin > 2*time.Second {
+		t.Errorf("SIGTERM while waiting: %v after %v: %s", err, end-begin, log)
+	}
+	go server.Recover()
+	s := serveWith(t, node(dsn, "--store-wait", "60s"))
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Two nodes with different keys on one store: the second is told so in words and refused, unless the
+// key is replaced on purpose. A rotated key is the same key file.
+func TestOneKeyForAllNodes(t *testing.T) {
+	t.Parallel()
+	_, dsn := postgresServer(t)
+	stores := map[string]string{"postgres": dsn, "redis": redisDSN(t)}
+	for name, dsn := range stores {
+		t.Run(name, func(t *testing.T) {
+			dirs := [2]string{folder(t), folder(t)}
+			for _, dir := range dirs {
+				addUser(t, dir, "alice") // makes a key each
+			}
+			node := func(dir, keys string) command {
+				return cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn).with(sharing(keys))
+			}
+			on := func(dir, keys string, args ...string) command {
+				return cf(append(args, "--data", dir, "--store", dsn)...).with(sharing(keys))
+			}
+			on(dirs[0], dirs[0], "user", "add", "bob", "--password-stdin").typing(passphrase+"\n").want(t, 0, "is made")
+			s := serveWith(t, node(dirs[0], dirs[0]))
+			cookie, _ := s.signIn("bob", passphrase)
+			if o := node(dirs[1], dirs[1]).run(t); o.code != 1 || !strings.Contains(o.err, "this node's key is not the one") || !strings.Contains(o.err, "--reset-key") {
+				t.Fatalf("another key: %d %s", o.code, o.err)
+			}
+			if o := on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").run(t); o.code != 1 || !strings.Contains(o.err, "stop them") {
+				t.Fatalf("reset while a node runs: %d %s", o.code, o.err)
+			}
+			if got := s.check(cookie); got != 200 {
+				t.Fatalf("the first node's session answers %d", got)
+			}
+			s.stop()
+			cf("key", "rotate", "--data", dirs[0]).want(t, 0, "is primary now")
+			s = serveWith(t, node(dirs[1], dirs[0]))
+			if got := s.check(cookie); got != 200 {
+				t.Fatalf("after key rotate the session answers %d: %s", got, s.log)
+			}
+			s.stop()
+			on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").want(t, 0, "1 session ended")
+			s = serveWith(t, node(dirs[1], dirs[1]))
+			if got := s.check(cookie); got != 401 {
+				t.Fatalf("under the new key the old session answers %d", got)
+			}
+			s.signIn("bob", passphrase)
+		})
+	}
+}
