@@ -379,7 +379,7 @@ func TestSessionTimeNeverGoesBack(t *testing.T) { // R21, SD3
 		t.Fatal(err)
 	}
 	defer m.Close(context.Background())
-	ahead := func() time.Duration { return m.Health().ClockAhead }
+	ahead := func() time.Duration { h := m.Health(); return h.ClockAhead - h.Skew } // of the wall clock, which stands for real time here
 	for _, step := range []struct {
 		name      string
 		off, slow time.Duration

@@ -66,7 +66,7 @@ type Health struct {
 	LeaseAge   time.Duration // since the last good poll was sent
 	LastSweep  time.Time     // zero: none yet
 	SweepHeld  string        // why nothing is swept, "" if it is
-	ClockAhead time.Duration // session time ahead of the wall clock
+	ClockAhead time.Duration // session time ahead of the clock that it goes by: the store's if that has one, else the wall clock
 	Skew       time.Duration // the wall clock ahead of the store's, at the last poll; 0: the store has none
 	SkewHigh   bool          // it is more than is allowed
 	Cached     int           // sessions in the near cache
@@ -81,7 +81,7 @@ func (m *Manager) Health() Health {
 		LeaseFresh: m.lease.fresh(now),
 		LeaseAge:   now.mono - time.Duration(m.lease.sentMono.Load()),
 		LastSweep:  m.reaper.last, SweepHeld: m.reaper.held,
-		ClockAhead: time.Duration(now.ns - now.wall),
+		ClockAhead: time.Duration(now.ns-now.wall) + time.Duration(m.skew.last.Load()),
 		Skew:       time.Duration(m.skew.last.Load()), SkewHigh: m.skew.high.Load(),
 		Cached: int(m.cache.count.Load()),
 	}

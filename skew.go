@@ -13,7 +13,7 @@ var ErrSkew = errors.New("counterfoil: this machine's clock and the store's are 
 // skew is how far the wall clock is from the store's.
 type skew struct {
 	allowed time.Duration
-	last    atomic.Int64 // ns: the wall clock ahead of the store's, at the last poll
+	last    atomic.Int64 // ns: the wall clock ahead of the store's when the last poll was answered, or a little less
 	high    atomic.Bool
 }
 
@@ -23,7 +23,7 @@ func (m *Manager) checkSkew(x sighting) error {
 		return nil
 	}
 	apart := x.apart()
-	m.skew.last.Store(int64(apart))
+	m.skew.last.Store(int64(x.wall.Sub(x.store)))
 	if apart.Abs() <= m.skew.allowed {
 		return nil
 	}

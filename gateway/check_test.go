@@ -131,6 +131,41 @@ func TestSignOutUnknown(t *testing.T) {
 	}
 }
 
+// clocked is a store with a clock of its own.
+type clocked struct {
+	counterfoil.Store
+	now func() time.Time
+}
+
+func (s clocked) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
+	page, err := s.Store.Poll(ctx, p)
+	page.Now = s.now()
+	return page, err
+}
+
+// A machine whose clock goes astray from the store's serves on, and says so. R21, P110
+func TestHealthOfTheClock(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config) {
+		begin, since := c.Clock.Now()
+		clock := c.Clock
+		c.Store = clocked{c.Store, func() time.Time { _, now := clock.Now(); return begin.Add(now - since) }}
+	})
+	says := func(words ...string) {
+		t.Helper()
+		s.clock.Advance(5 * time.Second)
+		body := s.client().get("/readyz").want(t, 200).body
+		for _, w := range words {
+			if !strings.Contains(body, w) {
+				t.Errorf("no %s in %s", w, body)
+			}
+		}
+	}
+	s.clock.Step(11 * time.Second)
+	says(`"degraded"`, "clock: 11s ahead of the store's", `"clock_skew":"11s"`)
+	s.clock.Step(-10 * time.Second)
+	says(`"ready"`, `"clock_skew":"1s"`)
+}
+
 func TestHealth(t *testing.T) {
 	fault := map[string]string{}
 	s := newSite(t, func(c *gateway.Config) {

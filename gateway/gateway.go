@@ -35,6 +35,8 @@ type Config struct {
 
 	Policy     counterfoil.Policy
 	Lease      time.Duration                           // By when an end holds on every node. 0: 5s; 1s to 60s.
+	Skew       time.Duration                           // How far this machine's clock and the store's may be apart. 0: 10s; 100ms to 60s.
+	CacheBytes int64                                   // Bound of the near cache. 0: 64 MiB.
 	Persistent bool                                    // Session cookies live to the absolute end instead of with the browser.
 	Upstream   *url.URL                                // The application, http or https. Nil: the built-in demo.
 	Prefix     string                                  // Where our own pages live. "": /auth
@@ -96,6 +98,7 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	g.filter = cookieFilter{[2]string{cookie.Name, cookie.VisitName}}
 	g.sessions, err = counterfoil.New(ctx, counterfoil.Config{
 		Store: cfg.Store, Keys: cfg.Keys, Policy: cfg.Policy, Cookie: cookie, Realm: Realm, Lease: cfg.Lease,
+		Skew: cfg.Skew, CacheBytes: cfg.CacheBytes,
 		Refuse: g.refuse, Observe: g.observe, ClientIP: g.trusted.Addr, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil {

@@ -31,6 +31,7 @@ type sessionHealth struct {
 	LastSweep  string `json:"last_sweep,omitempty"`
 	SweepHeld  string `json:"sweep_held,omitempty"`
 	ClockAhead string `json:"clock_ahead"`
+	ClockSkew  string `json:"clock_skew"`
 	Cached     int    `json:"cached"`
 }
 
@@ -41,7 +42,7 @@ func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
 	health := g.sessions.Health()
 	answer := readiness{Status: "ready", Faults: map[string]string{}, Degraded: append([]string{}, g.cfg.Degraded...),
 		Sessions: sessionHealth{LeaseAge: health.LeaseAge.String(), LeaseFresh: health.LeaseFresh, SweepHeld: health.SweepHeld,
-			ClockAhead: health.ClockAhead.String(), Cached: health.Cached}}
+			ClockAhead: health.ClockAhead.String(), ClockSkew: health.Skew.String(), Cached: health.Cached}}
 	if !health.LastSweep.IsZero() {
 		answer.Sessions.LastSweep = health.LastSweep.UTC().Format(time.RFC3339)
 		if g.now().Sub(health.LastSweep) > lateSweep {
@@ -56,6 +57,9 @@ func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	if health.ClockAhead > insaneClock {
 		answer.Faults["clock"] = "session time is " + health.ClockAhead.String() + " ahead of the clock; see: counterfoil doctor"
+	}
+	if health.SkewHigh {
+		answer.Degraded = append(answer.Degraded, "clock: "+health.Skew.Round(time.Millisecond).String()+" ahead of the store's")
 	}
 	if g.cfg.Ready != nil {
 		for name, fault := range g.cfg.Ready(ctx) {

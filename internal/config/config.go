@@ -38,6 +38,8 @@ type Config struct {
 	AtLimit      counterfoil.Overflow
 	LimitsReason string        // why a limit is looser than the standard's
 	Lease        time.Duration // by when an end holds on every node
+	ClockSkew    time.Duration // how far this machine's clock and a shared store's may be apart
+	CacheSize    int           // MiB of sessions kept in memory
 
 	EphemeralKey bool
 	StoreWait    time.Duration // how long a store that does not answer is asked again

@@ -82,7 +82,7 @@ func TestEverySettingInEveryPlace(t *testing.T) {
 	values := map[string]string{
 		"store": "memory:", "ephemeral-key": "true", "listen": "127.0.0.1:9", "upstream": "http://127.0.0.1:3000", "dev": "true",
 		"tls-cert": "c.pem", "tls-key": "k.pem", "redirect": "127.0.0.1:80", "trusted-proxy": "10.0.0.0/8,127.0.0.1", "public-url": "https://example.org",
-		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s", "store-wait": "1m",
+		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s", "store-wait": "1m", "clock-skew": "3s", "cache-size": "7",
 		"drain": "3s", "log-format": "json",
 	}
 	for _, s := range config.Settings() {
@@ -135,6 +135,9 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"lifetime NaN", "idle: .nan", "no unit"},
 		{"lifetime infinite", "absolute: .inf", "no unit"},
 		{"lease over a minute", "lease: 61s", "over 60s"},
+		{"skew over a minute", "clock_skew: 2m", "over 60s"},
+		{"a cache of nothing", "cache_size: 0", "1 to 65536"},
+		{"a cache without bounds", "cache_size: 65537", "1 to 65536"},
 		{"lease of nothing", "lease: 0s", "under a second"},
 		{"lifetime huge", "absolute: 1e300", "no lifetime"},
 		{"lifetime in words", "absolute: 7 days", "no lifetime"},

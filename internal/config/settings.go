@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Setting describes one setting.
 type Setting struct {
@@ -116,7 +119,7 @@ func Settings() []Setting {
 			set:  setSwitch(func(c *Config) *bool { return &c.Persistent }), get: func(c *Config) string { return onOff(c.Persistent) }},
 		{Name: "max-sessions", Group: GroupSessions, Value: "N", Kind: Number, Default: "20", Unit: "sessions per user and kind, 1 to 1000",
 			Help: "how many sessions one user may have",
-			set:  setMax, get: showMax},
+			set:  setWhole(func(c *Config) *int { return &c.MaxSessions }, 1000), get: showWhole(func(c *Config) *int { return &c.MaxSessions })},
 		{Name: "at-limit", Group: GroupSessions, Value: "WHAT", Kind: Text, Default: "evict-idle", Unit: "evict-idle, evict-oldest or deny",
 			Help: "what a sign-in over that number does",
 			set:  setAtLimit, get: func(c *Config) string { return c.AtLimit.String() }},
@@ -125,7 +128,15 @@ func Settings() []Setting {
 			set:  setText(func(c *Config) *string { return &c.LimitsReason }), get: func(c *Config) string { return c.LimitsReason }},
 		{Name: "lease", Group: GroupSessions, Value: "D", Kind: Span, Default: "5s", Unit: "lifetime: Go duration, 1s to 60s",
 			Help: "where nodes share a store: an end holds on all of them within this time, cut off or not; so long they go on without the store",
-			set:  setLease, get: func(c *Config) string { return FormatSpan(c.Lease) }},
+			set:  setMinute(func(c *Config) *time.Duration { return &c.Lease }, "so long an ended session could be let in elsewhere"),
+			get:  func(c *Config) string { return FormatSpan(c.Lease) }},
+		{Name: "clock-skew", Group: GroupSessions, Value: "D", Kind: Span, Default: "10s", Unit: "lifetime: Go duration, 1s to 60s",
+			Help: "where nodes share a store: a machine whose clock is further from the store's is not let in",
+			set:  setMinute(func(c *Config) *time.Duration { return &c.ClockSkew }, "certificates and logs go by that clock"),
+			get:  func(c *Config) string { return FormatSpan(c.ClockSkew) }},
+		{Name: "cache-size", Group: GroupSessions, Value: "MIB", Kind: Number, Default: "64", Unit: "MiB, 1 to 65536",
+			Help: "how much memory the sessions that are in use may take; a check of one that is there asks nobody",
+			set:  setWhole(func(c *Config) *int { return &c.CacheSize }, 65536), get: showWhole(func(c *Config) *int { return &c.CacheSize })},
 
 		{Name: "drain", Group: GroupRunning, Value: "D", Kind: Span, Default: "10s", Unit: "lifetime: Go duration, 1s to 400d",
 			Help: "how long a stop waits for requests in flight",

@@ -55,16 +55,19 @@ func setSpan(name string) func(*Config, string) error {
 	}
 }
 
-func setLease(c *Config, text string) error {
-	d, err := ParseSpan(text)
-	if err == nil && d > time.Minute {
-		err = fmt.Errorf("%q is over 60s, the most: so long an ended session could be let in elsewhere", text)
+// setMinute takes a span of a minute at most, and says why it is no more.
+func setMinute(field func(*Config) *time.Duration, why string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		d, err := ParseSpan(text)
+		if err == nil && d > time.Minute {
+			err = fmt.Errorf("%q is over 60s, the most: %s", text, why)
+		}
+		if err != nil {
+			return err
+		}
+		*field(c) = d
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	c.Lease = d
-	return nil
 }
 
 func setAddress(field func(*Config) *string) func(*Config, string) error {
@@ -193,16 +196,21 @@ func setPrefix(c *Config, text string) error {
 	return nil
 }
 
-func setMax(c *Config, text string) error {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 1000 || strconv.Itoa(n) != text {
-		return fmt.Errorf("%q is no whole number from 1 to 1000", text)
+// setWhole takes a whole number from 1 to most.
+func setWhole(field func(*Config) *int, most int) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > most || strconv.Itoa(n) != text {
+			return fmt.Errorf("%q is no whole number from 1 to %d", text, most)
+		}
+		*field(c) = n
+		return nil
 	}
-	c.MaxSessions = n
-	return nil
 }
 
-func showMax(c *Config) string { return strconv.Itoa(c.MaxSessions) }
+func showWhole(field func(*Config) *int) func(*Config) string {
+	return func(c *Config) string { return strconv.Itoa(*field(c)) }
+}
 
 func setAtLimit(c *Config, text string) error {
 	for _, o := range []counterfoil.Overflow{counterfoil.EvictIdle, counterfoil.EvictOldest, counterfoil.Deny} {

@@ -149,8 +149,13 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 func (o *Operations) clockFindings() []Finding {
 	const check = "clock"
 	found := []Finding{}
-	if skew := o.Sessions.Health().ClockAhead; skew > time.Second {
-		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("the clock was set back: sessions go by a time %v ahead", skew.Round(time.Second)),
+	health := o.Sessions.Health()
+	if apart := health.Skew; apart.Abs() > time.Second {
+		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("this machine's clock is %v ahead of the store's", apart.Round(time.Millisecond)), // or negative
+			"let NTP set both: systemd-timesyncd, chrony or ntpd"})
+	}
+	if ahead := health.ClockAhead; ahead > time.Second {
+		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("the clock was set back: sessions go by a time %v ahead", ahead.Round(time.Second)),
 			"set the clock right; if it is right and was once far ahead: stop, then counterfoil session end --all --reset-clock"})
 	}
 	var state unix.Timex

@@ -17,7 +17,7 @@ func Offline(ctx context.Context, p Place) (*Operations, func(context.Context) e
 		return nil, nil, err
 	}
 	sessions, err := counterfoil.New(ctx, counterfoil.Config{
-		Store: i.Store, Keys: i.Keys, Policy: p.Config.Policy(), Realm: gateway.Realm, Lease: p.Config.Lease,
+		Store: i.Store, Keys: i.Keys, Policy: p.Config.Policy(), Realm: gateway.Realm, Lease: p.Config.Lease, Skew: p.Config.ClockSkew,
 		CacheBytes: -1, Clock: p.Clock, Logger: p.Logger,
 	})
 	if err != nil {

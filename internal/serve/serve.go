@@ -147,7 +147,8 @@ func (s *server) startGateway(ctx context.Context) (err error) {
 	}
 	s.gateway, err = gateway.New(ctx, gateway.Config{
 		Store: s.installation.Store, Keys: s.installation.Keys, Accounts: s.installation.Accounts,
-		Policy: s.cfg.Policy(), Lease: s.cfg.Lease, Persistent: s.cfg.Persistent, Upstream: s.cfg.Upstream, Prefix: s.cfg.Prefix,
+		Policy: s.cfg.Policy(), Lease: s.cfg.Lease, Skew: s.cfg.ClockSkew,
+		CacheBytes: int64(s.cfg.CacheSize) << 20, Persistent: s.cfg.Persistent, Upstream: s.cfg.Upstream, Prefix: s.cfg.Prefix,
 		PublicURL: s.cfg.PublicURL, Dev: s.cfg.Dev, TLS: s.cfg.TLS(), Proxies: s.cfg.TrustedProxy,
 		Record: s.record, Ready: s.ready, Degraded: degraded, Logger: s.Logger, Clock: s.Clock,
 	})
