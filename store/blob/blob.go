@@ -94,16 +94,16 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error) {
-	if err := probe(ctx, b); err != nil {
-		return nil, err
-	}
 	s := &Store{
-		bucket: b, clock: clock,
+		bucket: retrying{b, clock}, clock: clock,
 		calls: make(chan *call), closing: make(chan struct{}), stopped: make(chan struct{}),
 		seen: look{mono: -2 * maxBehind}, own: own{m: map[string]node{}},
 	}
-	var err error
-	if s.root, err = beginning(ctx, b); err != nil {
+	err := probe(ctx, s.bucket)
+	if err != nil {
+		return nil, err
+	}
+	if s.root, err = beginning(ctx, s.bucket); err != nil {
 		return nil, err
 	}
 	if err := s.current(ctx); err != nil {
@@ -117,7 +117,7 @@ func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error
 // probe refuses storage that forbids something, or that does not keep to create-if-absent.
 func probe(ctx context.Context, b bucket) error {
 	name := probeDir + strings.ToLower(rand.Text())
-	if err := b.create(ctx, name, []byte(name)); err != nil {
+	if err := b.create(ctx, name, []byte(name)); err != nil && !errors.Is(err, errTaken) { // by a lost answer
 		return fmt.Errorf("blob: writing a probe: %w", err)
 	}
 	err := b.create(ctx, name, []byte("again"))

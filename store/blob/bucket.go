@@ -17,9 +17,9 @@ type bucket interface {
 	create(ctx context.Context, name string, data []byte) error
 	// remove deletes an object; one that is not there is removed already.
 	remove(ctx context.Context, name string) error
-	// list returns one page of the objects whose names begin with prefix and lie after a name, in
-	// order of name. An empty page is the last one.
-	list(ctx context.Context, prefix, after string) ([]object, error)
+	// list calls do for all objects whose names begin with prefix and lie after a name, in order of
+	// name, until do returns an error.
+	list(ctx context.Context, prefix, after string, do func(object) error) error
 	// close frees connections.
 	close()
 }
@@ -37,19 +37,3 @@ var (
 
 // maxObject bounds what is read or written as one object.
 const maxObject = 64 << 20
-
-// each calls do for all objects with the prefix after a name.
-func each(ctx context.Context, b bucket, prefix, after string, do func(object) error) error {
-	for {
-		page, err := b.list(ctx, prefix, after)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, o := range page {
-			if err := do(o); err != nil {
-				return err
-			}
-			after = o.name
-		}
-	}
-}

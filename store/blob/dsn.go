@@ -94,6 +94,11 @@ func (p Place) open(o Options) (bucket, error) {
 	switch p.Scheme {
 	case "file":
 		return openFiles(p.Path, now)
+	case "s3":
+		return openS3(p, o)
+	case "gs":
+		return openGCS(p, o)
+	default:
+		return openAzure(p, o)
 	}
-	return nil, fmt.Errorf("%w: %s is not built in", ErrDSN, p.Scheme)
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -142,29 +141,28 @@ func (f *files) remove(_ context.Context, name string) error {
 	return nil
 }
 
-func (f *files) list(ctx context.Context, prefix, after string) ([]object, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
+func (f *files) list(ctx context.Context, prefix, after string, do func(object) error) error {
 	entries, err := os.ReadDir(f.path(prefix)) // sorted
 	if err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
+		return fmt.Errorf("blob: %w", err)
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
-		return strings.HasPrefix(e.Name(), unfinished) || e.IsDir() || prefix+e.Name() <= after
-	})
-	var page []object
 	for _, e := range entries {
+		name := prefix + e.Name()
+		if name <= after || e.IsDir() || strings.HasPrefix(e.Name(), unfinished) {
+			continue
+		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed since
 		}
-		if err != nil {
-			return nil, fmt.Errorf("blob: %w", err)
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return fmt.Errorf("blob: %w", err)
 		}
-		page = append(page, object{prefix + e.Name(), info.ModTime()})
+		if err := do(object{name, info.ModTime()}); err != nil {
+			return err
+		}
 	}
-	return page, nil
+	return nil
 }
 
 func (f *files) close() {}

@@ -2,6 +2,7 @@ package blob_test
 
 import (
 	"context"
+	"crypto/rand"
 	"path/filepath"
 	"testing"
 
@@ -39,6 +40,16 @@ func conforms(t *testing.T, fresh func(t *testing.T) string) {
 		stores[s] = dsn
 		return s
 	}
+	// All rests on this: of many who create one object, one does.
+	t.Run("create once", func(t *testing.T) {
+		dsn := fresh(t)
+		open(t, dsn)
+		for range 20 {
+			if won, theirs, err := blob.CreateOnce(t.Context(), dsn, rand.Text(), 16); won != 1 || !theirs || err != nil {
+				t.Fatalf("%d were told that they created the object; it is theirs: %v; %v", won, theirs, err)
+			}
+		}
+	})
 	t.Run("sessions", func(t *testing.T) {
 		storetest.Run(t,
 			func(t *testing.T) counterfoil.Store { return begin(t) },

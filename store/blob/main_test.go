@@ -1,0 +1,20 @@
+package blob_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(childStore); dsn != "" {
+		if err := work(dsn); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	code := m.Run()
+	stopServers()
+	os.Exit(code)
+}
