@@ -124,7 +124,7 @@ func (k *s3Keys) byService(ctx context.Context, address string, header http.Head
 func (k *s3Keys) byMachine(ctx context.Context) (s3Key, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // elsewhere nobody answers
 	defer cancel()
-	token, err := k.ask(ctx, http.MethodPut, k.metadata+"/latest/api/token", http.Header{"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": {"300"}}, "")
+	token, err := k.ask(ctx, http.MethodPut, k.metadata+"/latest/api/token", http.Header{"x-aws-ec2-metadata-token-ttl-seconds": {"300"}}, "")
 	if err != nil {
 		return s3Key{}, err
 	}

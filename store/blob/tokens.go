@@ -35,7 +35,7 @@ func askFor(ctx context.Context, client *http.Client, method, address string, he
 		return nil, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
 	for name, values := range header {
-		r.Header[name] = values
+		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	a, err := roundTrip(client, r)
 	if err == nil && a.status != http.StatusOK {
@@ -118,7 +118,7 @@ func newGoogleTokens(client *http.Client, o Options) *tokens {
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // elsewhere nobody answers
 		defer cancel()
-		body, err := askFor(ctx, client, http.MethodGet, "http://"+host+"/computeMetadata/v1/instance/service-accounts/default/token",
+		body, err := askFor(ctx, client, http.MethodGet, "http://"+host+"/computeMetadata/v1"+"/instance/service-accounts/default/token",
 			http.Header{"Metadata-Flavor": {"Google"}}, "")
 		if err != nil {
 			return bearer{}, fmt.Errorf("%w; set GOOGLE_APPLICATION_CREDENTIALS, or give the machine a service account", err)
