@@ -162,6 +162,13 @@ func (p *proxy) set(h how) {
 	}
 }
 
+// state is what the proxy does now.
+func (p *proxy) state() how {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.how
+}
+
 // slow makes everything take longer in each direction.
 func (p *proxy) slow(d time.Duration) {
 	p.mu.Lock()

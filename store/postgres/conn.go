@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // warned is where a connection notes that the server warned.
@@ -36,10 +37,23 @@ func (s *Store) use(ctx context.Context, do func(*pgx.Conn) error) error {
 	if err == nil && c.Conn().PgConn().CustomData()[warned] != nil {
 		err = ErrWarned
 	}
-	if c.Conn().IsClosed() && !errors.Is(err, context.Canceled) {
-		s.pool.Reset() // also when it said nothing for too long: it may be half open
+	if c.Conn().IsClosed() {
+		_ = c.Hijack().PgConn().Conn().Close() // the pool would keep its place for as long as it takes to say goodbye
+		if !errors.Is(err, context.Canceled) {
+			s.pool.Reset() // also when it said nothing for too long: it may be half open
+		}
 	}
 	return err
+}
+
+// hangUp says goodbye on a connection that the pool gives up, and waits for no answer: from a half-open
+// one there is none, and meanwhile the pool would make no other.
+func hangUp(c *pgx.Conn) {
+	if !c.IsClosed() {
+		c.PgConn().Frontend().Send(&pgproto3.Terminate{})
+		_ = c.PgConn().Frontend().Flush() // the server notices either way
+	}
+	_ = c.PgConn().Conn().Close()
 }
 
 // read runs do, which changes nothing, a second time if the connection turns out to be dead.

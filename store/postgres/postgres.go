@@ -72,7 +72,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	}
 	c.ValidateConnect = primary
 	c.OnNotice = noteWarning
-	cfg.AfterConnect = prepare
+	cfg.AfterConnect, cfg.BeforeClose = prepare, hangUp
 	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // a dead connection is found when it is used
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
