@@ -81,10 +81,10 @@ func TestUsage(t *testing.T) {
 		{"serve --dev --idle 0", "under a second"},
 		{"serve --dev --absolute NaN", "is no lifetime"},
 		{"serve --dev --store redis:h", "needs the place of a server"},
-		{"serve --dev --store file:///d", "this version does not have that store"},
-		{"serve --dev --store gs://b", "this version does not have that store"},
-		{"serve --dev --store s3://b", "this version does not have that store"},
-		{"serve --dev --store azblob://b", "this version does not have that store"},
+		{"serve --dev --store file://d", "needs the absolute path of a folder"},
+		{"serve --dev --store gs://", "needs the name of a bucket"}, // P75
+		{"serve --dev --store s3:///prefix", "needs the name of a bucket"},
+		{"serve --dev --store azblob:container", "needs the name of a bucket"},
 		{"serve --tls-cert c.pem", "one needs the other"},
 	} {
 		line := strings.Fields(c.line)

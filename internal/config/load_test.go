@@ -169,7 +169,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"data in its own folder", "data: elsewhere", "use --data"},
 		{"everybody trusted", "trusted_proxy: [0.0.0.0/0]", "believes everybody"},
 		{"no such store", "store: mysql://root:hunter2@db", "is no store"},
-		{"a store of a later version", "store: s3://bucket", "this version does not have"},
+		{"a bucket without a name", "store: s3:///prefix", "needs the name of a bucket"},
 		{"a store that is no URL", "store: 'postgres:u:hunter2@db/x'", "needs a URL"},
 		{"password in a URL", "upstream: http://u:hunter2@h", "user or a password"},
 		{"upstream without a host", "upstream: 127.0.0.1:3000", "is no URL"},

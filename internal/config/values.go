@@ -87,8 +87,7 @@ func setAddress(field func(*Config) *string) func(*Config, string) error {
 // CheckStore says why a text is no DSN of a store that this program has.
 func CheckStore(dsn string) error { return setStore(&Config{}, dsn) }
 
-// setStore knows the stores that this program will ever have, so that a right DSN for a store that
-// is not built in gets another answer than a wrong one.
+// setStore looks at the form of a DSN; each store reads its own again when it opens.
 func setStore(c *Config, text string) error {
 	scheme, rest, found := strings.Cut(text, ":")
 	switch {
@@ -108,10 +107,16 @@ func setStore(c *Config, text string) error {
 		if !strings.HasPrefix(rest, "//") || len(rest) < 3 {
 			return fmt.Errorf("%s: needs the place of a server, such as redis://127.0.0.1:6379 or unix:///run/redis.sock", scheme)
 		}
-	case found && (scheme == "file" || scheme == "gs" || scheme == "s3" || scheme == "azblob"):
-		return fmt.Errorf("%s: this version does not have that store; use memory:, sqlite:PATH, postgres://… or redis://…", scheme)
+	case found && scheme == "file":
+		if !strings.HasPrefix(rest, "///") || len(strings.Trim(rest, "/")) == 0 {
+			return errors.New("file: needs the absolute path of a folder, such as file:///var/lib/counterfoil/store")
+		}
+	case found && (scheme == "gs" || scheme == "s3" || scheme == "azblob"):
+		if bucket, ok := strings.CutPrefix(rest, "//"); !ok || bucket == "" || strings.ContainsRune("/?#", rune(bucket[0])) {
+			return fmt.Errorf("%s: needs the name of a bucket, such as %s://BUCKET/PREFIX", scheme, scheme)
+		}
 	default:
-		return errors.New("is no store; use memory:, sqlite:PATH, postgres://… or redis://…") // the text may hold a password
+		return errors.New("is no store; use memory:, sqlite:PATH, postgres://…, redis://…, file:///PATH, s3://BUCKET/PREFIX, gs://… or azblob://…") // the text may hold a password
 	}
 	c.Store = text
 	return nil

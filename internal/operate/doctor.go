@@ -122,7 +122,7 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 	}
 	found := []Finding{{check, LevelOK, fmt.Sprintf("answers in %v; its log stands at %d", (end - begin).Round(10*time.Microsecond), page.Head), ""}}
 	if took := end - begin; took > 100*time.Millisecond {
-		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), "put the store on a local disk that is less busy"})
+		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), "put the store nearer: on a local disk that is less busy, or into a bucket of the same region"})
 	}
 	if whole, ok := o.Store.(interface{ Check(context.Context) error }); ok {
 		if err := whole.Check(ctx); err != nil {

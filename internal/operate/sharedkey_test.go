@@ -20,7 +20,7 @@ func TestSharedStoreNeedsASharedKey(t *testing.T) {
 		"own key":       {},
 		"ephemeral key": {"ephemeral-key": {"true"}},
 	} {
-		for _, dsn := range []string{"redis://127.0.0.1:1", "rediss://127.0.0.1:1", "unix:///nowhere/s"} {
+		for _, dsn := range []string{"redis://127.0.0.1:1", "rediss://127.0.0.1:1", "unix:///nowhere/s", "file:///nowhere", "s3://bucket", "gs://bucket", "azblob://container"} {
 			t.Run(name+" "+dsn, func(t *testing.T) {
 				dir := t.TempDir()
 				flags["data"], flags["store"] = []string{dir}, []string{dsn}

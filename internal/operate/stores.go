@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account/memaccount"
 	"github.com/counterfoil/counterfoil/internal/transfer"
+	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/redis"
@@ -19,7 +20,11 @@ import (
 // sharedStore reports whether nodes on other machines may use the same store.
 func sharedStore(dsn string) bool {
 	scheme, _, _ := strings.Cut(dsn, ":")
-	return scheme == "postgres" || scheme == "postgresql" || scheme == "redis" || scheme == "rediss" || scheme == "unix"
+	switch scheme {
+	case "postgres", "postgresql", "redis", "rediss", "unix", "file", "s3", "gs", "azblob":
+		return true
+	}
+	return false
 }
 
 // StoreName is the DSN without what is secret in it.
@@ -84,6 +89,12 @@ func openStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 		return transfer.Side{Sessions: s, Accounts: s.Accounts()}, nil
 	case "redis", "rediss", "unix":
 		s, err := redis.Open(ctx, dsn, redis.Options{})
+		if err != nil {
+			return transfer.Side{}, err
+		}
+		return transfer.Side{Sessions: s, Accounts: s.Accounts()}, nil
+	case "file", "s3", "gs", "azblob":
+		s, err := blob.Open(ctx, dsn, blob.Options{Clock: p.Clock})
 		if err != nil {
 			return transfer.Side{}, err
 		}

@@ -15,6 +15,9 @@ type temporary struct{ error }
 
 func (t temporary) Unwrap() error { return t.error }
 
+// Is makes it match counterfoil.ErrUnavailable.
+func (t temporary) Is(target error) bool { return target == counterfoil.ErrUnavailable }
+
 // retrying asks a bucket again, a few times, waiting longer each time and never as long as another
 // node does. Every request may be repeated: reads and deletions anyhow, and a creation because the
 // object tells who wrote it. If the first try of one took effect and its answer was lost, the second
