@@ -1,31 +1,28 @@
 package memory
 
 import (
-	"bytes"
-	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 )
 
-// change collects the log entries of one call, which holds Store.mu from begin to publish.
+// change is what one call does, which holds Store.mu from begin to publish.
 type change struct {
-	s       *Store
-	time    time.Time
-	entries []counterfoil.Entry
-	ended   []counterfoil.ID
-	count   int
+	s     *Store
+	time  time.Time
+	seq   uint64 // of the last entry that was written
+	ended []counterfoil.ID
+	count int
 }
 
-func (s *Store) begin(t time.Time) change { return change{s: s, time: t} }
+func (s *Store) begin(t time.Time) change { return change{s: s, time: t, seq: s.log.head} }
 
-// append adds an entry and returns its position.
-func (c *change) append(e counterfoil.Entry) uint64 {
-	e.Version = counterfoil.EntryVersion
-	e.Seq = c.s.log.head + uint64(len(c.entries)) + 1
-	e.Time = fromMilli(e.Time.UnixMilli())
-	c.entries = append(c.entries, cloneEntry(&e))
-	return e.Seq
+// append adds e, which it completes, to the log and returns its position.
+func (c *change) append(e *counterfoil.Entry) uint64 {
+	c.seq++
+	e.Version, e.Seq = counterfoil.EntryVersion, c.seq
+	c.s.log.write(e)
+	return c.seq
 }
 
 // end removes r, if it is there and due says so (nil: it is), and then its descendants. Those that
@@ -35,7 +32,9 @@ func (c *change) end(r *record, why counterfoil.Reason, due, covered func(*state
 		return
 	}
 	if covered == nil || !covered(&r.state) {
-		c.append(about(r, counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: why, Time: c.time}))
+		e := counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: why, Time: c.time}
+		about(r, &e)
+		c.append(&e)
 	}
 	c.s.unindex(r)
 	c.note(r.id)
@@ -50,18 +49,10 @@ func (c *change) note(id counterfoil.ID) {
 	}
 }
 
-func (c *change) publish() { c.s.log.publish(c.entries) }
+func (c *change) publish() { c.s.log.publish(c.seq) }
 
-// about returns e with the clear fields of the session it is about.
-func about(r *record, e counterfoil.Entry) counterfoil.Entry {
+// about gives e the clear fields of the session it is about.
+func about(r *record, e *counterfoil.Entry) {
 	k := r.lineage()
 	e.Session, e.Subject, e.Actor, e.Parent, e.Root = r.id, r.subject, k.actor, k.parent, k.root
-	return e
-}
-
-func cloneEntry(e *counterfoil.Entry) counterfoil.Entry {
-	c := *e
-	c.Except = slices.Clone(e.Except)
-	c.Detail = bytes.Clone(e.Detail)
-	return c
 }

@@ -15,7 +15,7 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.log.find(c.Entry.Op); e != nil && e.Kind == counterfoil.EntryCreated && e.Session == rec.ID {
+	if e, ok := s.log.find(c.Entry.Op); ok && e.Kind == counterfoil.EntryCreated && e.Session == rec.ID {
 		rec.Born, rec.Revision = e.Seq, 1
 		return counterfoil.Created{Seq: e.Seq, Evicted: slices.Clone(s.log.outcomes.m[e.Seq].Ended)}, nil
 	}
@@ -49,10 +49,10 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 		evicted = append(evicted, r.id)
 		ch.end(r, counterfoil.ReasonLimit, nil, nil)
 	}
-	rec.Revision = 1
-	rec.Born = s.log.head + uint64(len(ch.entries)) + 1
-	r := newRecord(rec)
-	ch.append(about(r, c.Entry))
+	rec.Revision, rec.Born = 1, ch.seq+1
+	r := newRecord(rec, s.lastHead.of(rec))
+	about(r, &c.Entry)
+	ch.append(&c.Entry)
 	s.insert(r)
 	ch.publish()
 	if evicted != nil && c.Entry.Op != (counterfoil.OpID{}) {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"sort"
 	"sync"
 	"time"
@@ -14,8 +15,8 @@ type journal struct {
 	mu          sync.RWMutex
 	incarnation string
 	floor, head uint64
-	base        uint64                // entries before chunks[0]
-	chunks      [][]counterfoil.Entry // full but for the last
+	base        uint64   // entries before chunks[0]
+	chunks      []*chunk // full but for the last
 
 	// What only the holder of Store.mu uses:
 	ops      tables[counterfoil.OpID, uint64] // position of the entry with that operation
@@ -23,47 +24,51 @@ type journal struct {
 	bulk     []uint64 // positions of the ended-subject and ended-all entries, rising
 }
 
-const chunkLen = 256
-
-// publish appends entries that have their Seq already, all at once.
-func (j *journal) publish(entries []counterfoil.Entry) {
-	if len(entries) == 0 {
-		return
+// write adds an entry that has its Seq already; nobody sees it before it is published.
+func (j *journal) write(e *counterfoil.Entry) {
+	if e.Op != (counterfoil.OpID{}) {
+		j.ops.set(e.Op, e.Seq)
 	}
-	for i := range entries {
-		e := &entries[i]
-		if e.Op != (counterfoil.OpID{}) {
-			j.ops.set(e.Op, e.Seq)
-		}
-		if e.Kind == counterfoil.EntryEndedSubject || e.Kind == counterfoil.EntryEndedAll {
-			j.bulk = append(j.bulk, e.Seq)
-		}
+	if e.Kind == counterfoil.EntryEndedSubject || e.Kind == counterfoil.EntryEndedAll {
+		j.bulk = append(j.bulk, e.Seq)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, e := range entries {
-		last := len(j.chunks) - 1
-		if last < 0 || len(j.chunks[last]) == chunkLen {
-			j.chunks = append(j.chunks, make([]counterfoil.Entry, 0, chunkLen))
-			last++
-		}
-		j.chunks[last] = append(j.chunks[last], e)
+	var last *chunk
+	if n := len(j.chunks); n > 0 {
+		last = j.chunks[n-1]
 	}
-	j.head += uint64(len(entries))
+	if last == nil || last.full() {
+		last = newChunk(last)
+		j.chunks = append(j.chunks, last)
+	}
+	last.add(e)
 }
 
-// at returns the entry at a position above the floor.
-func (j *journal) at(seq uint64) *counterfoil.Entry {
-	i := seq - j.base - 1
-	return &j.chunks[i/chunkLen][i%chunkLen]
+// publish shows readers what was written, up to head.
+func (j *journal) publish(head uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.head = head
 }
 
-// find returns the entry of an operation that is still in the log, or nil.
-func (j *journal) find(op counterfoil.OpID) *counterfoil.Entry {
+// at returns the entry at a position above the floor. It shares its detail with the journal.
+func (j *journal) at(seq uint64) counterfoil.Entry {
+	c, i := j.place(seq)
+	return line(c.text[c.start(i):c.ends[i]]).entry(seq)
+}
+
+func (j *journal) place(seq uint64) (c *chunk, i int) {
+	at := seq - j.base - 1
+	return j.chunks[at/chunkLen], int(at % chunkLen)
+}
+
+// find returns the entry of an operation that is still in the log.
+func (j *journal) find(op counterfoil.OpID) (e counterfoil.Entry, ok bool) {
 	if seq := j.ops.get(op); seq != 0 {
-		return j.at(seq)
+		return j.at(seq), true
 	}
-	return nil
+	return e, false
 }
 
 // covered reports whether an end of a subject or of all from since on covers r, or cannot be ruled out.
@@ -73,7 +78,7 @@ func (j *journal) covered(since uint64, r *counterfoil.Record) bool {
 	}
 	i := sort.Search(len(j.bulk), func(i int) bool { return j.bulk[i] >= since })
 	for _, seq := range j.bulk[i:] {
-		if j.at(seq).Ends(r) {
+		if e := j.at(seq); e.Ends(r) {
 			return true
 		}
 	}
@@ -95,9 +100,17 @@ func (j *journal) page(since uint64, limit int) (counterfoil.Page, error) {
 	if n == 0 {
 		return p, nil
 	}
-	p.Entries = make([]counterfoil.Entry, n)
-	for i := range p.Entries {
-		p.Entries[i] = cloneEntry(j.at(since + 1 + uint64(i)))
+	p.Entries = make([]counterfoil.Entry, 0, n)
+	for seq, end := since+1, since+n; seq <= end; {
+		c, from := j.place(seq)
+		to := min(len(c.ends), from+int(end-seq)+1)
+		text := bytes.Clone(c.text[c.start(from):c.ends[to-1]]) // which the caller's entries share
+		for ; from < to; from++ {
+			n := c.ends[from] - c.start(from)
+			p.Entries = append(p.Entries, line(text[:n:n]).entry(seq))
+			text = text[n:]
+			seq++
+		}
 	}
 	return p, nil
 }
@@ -113,7 +126,7 @@ func (j *journal) trim(before time.Time, seq uint64, limit int) (n int, more boo
 			return n, true
 		}
 		n++
-		j.forget(e)
+		j.forget(&e)
 	}
 	return n, false
 }
@@ -130,7 +143,6 @@ func (j *journal) forget(e *counterfoil.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.floor = seq
-	*e = counterfoil.Entry{}
 	if j.floor-j.base == chunkLen {
 		j.chunks[0] = nil
 		j.chunks = j.chunks[1:]

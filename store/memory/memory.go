@@ -39,6 +39,7 @@ type Store struct {
 	mu       sync.Mutex // before any shard's lock
 	log      journal
 	subjects [shardCount]index[bySubject]
+	lastHead lastHead
 	actors   map[counterfoil.SubjectHash]set // the records in which an actor acts
 	children map[counterfoil.ID]set          // by parent, and by root
 	readers  map[string]uint64

@@ -43,11 +43,11 @@ type kin struct {
 	parent, root counterfoil.ID
 }
 
-func newRecord(r *counterfoil.Record) *record {
+func newRecord(r *counterfoil.Record, h unique.Handle[head]) *record {
 	rec := &record{state: state{
 		id: r.ID, subject: r.Subject,
 		seen: r.Seen.UnixMilli(), idleEnd: r.IdleEnd.UnixMilli(), absoluteEnd: r.AbsoluteEnd.UnixMilli(),
-		revision: r.Revision, head: headOf(r), body: pack(r, r.Created.UnixMilli(), r.Born),
+		revision: r.Revision, head: h, body: pack(r, r.Created.UnixMilli(), r.Born),
 	}}
 	if (r.Actor != counterfoil.SubjectHash{}) || !r.Parent.IsZero() || !r.Root.IsZero() {
 		rec.kin = &kin{actor: r.Actor, parent: r.Parent, root: r.Root}
@@ -55,8 +55,19 @@ func newRecord(r *counterfoil.Record) *record {
 	return rec
 }
 
-func headOf(r *counterfoil.Record) unique.Handle[head] {
-	return makeHead(head{r.Version, r.Kind, r.IdentityKey, r.ValuesKey, r.VerifierKey, r.SelectorKey})
+// lastHead is the head of the record that was created last: mostly the next one's too, and looking it
+// up costs as much as two seals. Its zero value is none.
+type lastHead struct {
+	head
+	handle unique.Handle[head]
+}
+
+func (l *lastHead) of(r *counterfoil.Record) unique.Handle[head] {
+	h := head{r.Version, r.Kind, r.IdentityKey, r.ValuesKey, r.VerifierKey, r.SelectorKey}
+	if h != l.head || l.handle == (unique.Handle[head]{}) {
+		*l = lastHead{h, makeHead(h)}
+	}
+	return l.handle
 }
 
 // open returns the record as callers know it; it shares nothing with s.

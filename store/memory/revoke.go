@@ -15,26 +15,27 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if first := s.log.find(e.Op); first != nil {
+	if first, ok := s.log.find(e.Op); ok {
 		out := s.log.outcomes.m[first.Seq]
 		out.Ended = slices.Clone(out.Ended)
 		return out, nil
 	}
 	ch := s.begin(e.Time)
+	first := ch.seq + 1
 	switch e.Kind {
 	case counterfoil.EntryEnded:
 		r := s.peek(e.Session)
 		if r == nil {
 			return counterfoil.Revoked{Seq: s.log.head}, nil
 		}
-		e = about(r, e)
-		ch.append(e)
+		about(r, &e)
+		ch.append(&e)
 		s.endEach(&ch, &e, []*record{r})
 	case counterfoil.EntryEndedSubject:
-		ch.append(e)
+		ch.append(&e)
 		s.endEach(&ch, &e, s.of(e.Subject))
 	case counterfoil.EntryEndedAll:
-		ch.append(e)
+		ch.append(&e)
 		s.endAll(&ch)
 	default:
 		return counterfoil.Revoked{}, fmt.Errorf("memory: entry kind %d ends nothing; Revoke takes the kinds that end", e.Kind)
@@ -44,7 +45,7 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	if e.Op != (counterfoil.OpID{}) {
 		kept := out
 		kept.Ended = slices.Clone(out.Ended)
-		s.log.outcomes.set(ch.entries[0].Seq, kept)
+		s.log.outcomes.set(first, kept)
 	}
 	return out, nil
 }

@@ -17,7 +17,7 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.log.find(changed.Op); e != nil && e.Kind == counterfoil.EntryChanged && e.Session == rec.ID {
+	if e, ok := s.log.find(changed.Op); ok && e.Kind == counterfoil.EntryChanged && e.Session == rec.ID {
 		rec.Revision = e.Revision
 		return nil
 	}
@@ -26,9 +26,10 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 		return err
 	}
 	ch := s.begin(changed.Time)
-	e := about(r, *changed)
+	e := *changed
+	about(r, &e)
 	e.Revision = rec.Revision
-	ch.append(e)
+	ch.append(&e)
 	ch.publish()
 	return nil
 }
