@@ -85,18 +85,22 @@ func (w *watchers) end() []sample {
 type verb struct {
 	name string
 	wait bool // acknowledged means that no node admits it any more
+	cuts []how
 	end  func(n *node, cookie, id string)
 }
 
 func verbs() []verb {
+	every := []how{refuse, swallow, hold}
 	return []verb{
-		{"sign-out", false, func(n *node, cookie, _ string) {
+		{"sign-out", false, every, func(n *node, cookie, _ string) {
 			if answer, body := n.do(http.MethodPost, "/auth/logout", cookie, url.Values{}); answer.StatusCode != http.StatusNoContent {
 				n.c.t.Fatalf("sign-out answers %d: %s", answer.StatusCode, body)
 			}
 		}},
-		{"session end --wait", true, func(n *node, _, id string) {
-			if out := n.must("", "session", "end", "--wait", "--", id); !strings.Contains(out, "1 session ended, in force on 3 nodes after ") {
+		{"session end", false, []how{every[rand.IntN(len(every))]}, func(n *node, _, id string) { n.must("", "session", "end", "--", id) }},
+		{"session end --wait", true, every, func(n *node, _, id string) {
+			out := n.must("", "session", "end", "--wait", "--", id)
+			if !strings.Contains(out, "1 session ended, in force on 3 nodes after ") || !strings.Contains(out, "(2 silent and shut out)") {
 				n.c.t.Errorf("session end --wait says %q", out)
 			}
 		}},
@@ -119,7 +123,7 @@ func TestG2BoundOfProcesses(t *testing.T) {
 		for _, v := range verbs() {
 			var worst [3]time.Duration
 			for range rounds {
-				for _, cut := range []how{refuse, swallow, hold} {
+				for _, cut := range v.cuts {
 					one := c.bound(v, cut, keep)
 					for i := range worst {
 						worst[i] = max(worst[i], one.worst[i])
