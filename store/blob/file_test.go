@@ -3,7 +3,9 @@ package blob_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -50,6 +52,7 @@ func conforms(t *testing.T, fresh func(t *testing.T) string) {
 			}
 		}
 	})
+	t.Run("two nodes", func(t *testing.T) { twoNodes(t, fresh(t)) })
 	t.Run("sessions", func(t *testing.T) {
 		storetest.Run(t,
 			func(t *testing.T) counterfoil.Store { return begin(t) },
@@ -72,4 +75,47 @@ func conforms(t *testing.T, fresh func(t *testing.T) string) {
 // P26
 func TestFiles(t *testing.T) {
 	conforms(t, func(t *testing.T) string { return "file://" + filepath.Join(t.TempDir(), "store") })
+}
+
+// Two nodes on one place: of 50 sign-ins at once a limit of 3 leaves exactly 3, both see the same
+// ones, and what one ends the other does not find. SD5, S37
+func twoNodes(t *testing.T, dsn string) {
+	nodes := [2]*blob.Store{open(t, dsn), open(t, dsn)}
+	subject := counterfoil.SubjectHash(random16())
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			c := signIn()
+			c.Limit = counterfoil.Limit{Max: 3, Order: counterfoil.EvictOldest, Now: start}
+			if _, err := nodes[i%2].Create(t.Context(), session(subject), c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	live := map[counterfoil.ID]int{}
+	for _, s := range nodes {
+		for r, err := range s.List(t.Context(), subject) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			live[r.ID]++
+		}
+	}
+	if len(live) != 3 {
+		t.Fatalf("%d sessions are live", len(live))
+	}
+	i := 0
+	for id, seen := range live {
+		if seen != 2 {
+			t.Fatalf("one session is seen by %d of 2 nodes", seen)
+		}
+		if _, err := nodes[i%2].Revoke(t.Context(), signOut(id)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nodes[(i+1)%2].Load(t.Context(), id); !errors.Is(err, counterfoil.ErrNotFound) {
+			t.Errorf("the other node finds an ended session: %v", err)
+		}
+		i++
+	}
 }
