@@ -27,11 +27,11 @@ func (c *change) append(e *counterfoil.Entry) uint64 {
 
 // end removes r, if it is there and due says so (nil: it is), and then its descendants. Those that
 // covered names (nil: none) need no entry of their own.
-func (c *change) end(r *record, why counterfoil.Reason, due, covered func(*state) bool) {
+func (c *change) end(r *record, why counterfoil.Reason, due, covered func(*record) bool) {
 	if !c.s.take(r, due) {
 		return
 	}
-	if covered == nil || !covered(&r.state) {
+	if covered == nil || !covered(r) {
 		e := counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: why, Time: c.time}
 		about(r, &e)
 		c.append(&e)

@@ -99,13 +99,13 @@ func (s *Store) peek(id counterfoil.ID) *record {
 }
 
 // read returns a copy of what the shard's lock guards.
-func (s *Store) read(id counterfoil.ID) (state, bool) {
+func (s *Store) read(id counterfoil.ID) (stored, bool) {
 	sh := s.shard(id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
 	r := sh.recs.first(id)
 	if r == nil {
-		return state{}, false
+		return stored{}, false
 	}
-	return r.state, true
+	return stored{r.names, r.state}, true
 }

@@ -56,7 +56,7 @@ func (s *Store) reapSlice(r counterfoil.Reap, ids []counterfoil.ID) int {
 	defer s.mu.Unlock()
 	ch := s.begin(r.Before)
 	before := r.Before.UnixMilli()
-	due := func(st *state) bool { return !st.live(before) }
+	due := func(r *record) bool { return !r.live(before) }
 	for _, id := range ids {
 		r := s.peek(id)
 		if r == nil {

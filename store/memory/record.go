@@ -11,16 +11,22 @@ import (
 )
 
 // record is a counterfoil.Record in as few bytes as is sensible (128 and the body): there may be
-// millions. ofSubject belongs to Store.mu, the rest to the shard's lock.
+// millions. Walking a chain reads its first half alone, one line of the processor's cache. ofSubject
+// belongs to Store.mu, the rest to the shard's lock.
 type record struct {
-	state
+	names
 	inShard, ofSubject links
+	state
 }
 
-// state is what Load needs. All but seen, idleEnd, revision, head and body never change.
+// names never change.
+type names struct {
+	id      counterfoil.ID
+	subject counterfoil.SubjectHash
+}
+
+// state is what there is besides. All but seen, idleEnd, revision, head and body never change.
 type state struct {
-	id          counterfoil.ID
-	subject     counterfoil.SubjectHash
 	seen        int64 // times in ms since 1970
 	idleEnd     int64
 	absoluteEnd int64
@@ -28,6 +34,12 @@ type state struct {
 	head        unique.Handle[head]
 	kin         *kin   // nil for most
 	body        string // see pack
+}
+
+// stored is what Load needs of a record.
+type stored struct {
+	names
+	state
 }
 
 // head is what many records have in common, so it is kept once.
@@ -44,8 +56,7 @@ type kin struct {
 }
 
 func newRecord(r *counterfoil.Record, h unique.Handle[head]) *record {
-	rec := &record{state: state{
-		id: r.ID, subject: r.Subject,
+	rec := &record{names: names{r.ID, r.Subject}, state: state{
 		seen: r.Seen.UnixMilli(), idleEnd: r.IdleEnd.UnixMilli(), absoluteEnd: r.AbsoluteEnd.UnixMilli(),
 		revision: r.Revision, head: h, body: pack(r, r.Created.UnixMilli(), r.Born),
 	}}
@@ -71,7 +82,7 @@ func (l *lastHead) of(r *counterfoil.Record) unique.Handle[head] {
 }
 
 // open returns the record as callers know it; it shares nothing with s.
-func (s *state) open() *counterfoil.Record {
+func (s *stored) open() *counterfoil.Record {
 	h := s.head.Value()
 	b := body(s.body)
 	r := &counterfoil.Record{
@@ -109,12 +120,12 @@ func (s *state) age() (created int64, born uint64) {
 }
 
 // outline is enough of the record for [counterfoil.Entry.Ends] and for entries about it.
-func (s *state) outline() counterfoil.Record {
-	b, k := body(s.body), s.lineage()
-	r := counterfoil.Record{ID: s.id, Subject: s.subject, Actor: k.actor, Parent: k.parent, Root: k.root}
+func (r *record) outline() counterfoil.Record {
+	b, k := body(r.body), r.lineage()
+	out := counterfoil.Record{ID: r.id, Subject: r.subject, Actor: k.actor, Parent: k.parent, Root: k.root}
 	b.number()
-	r.Born, r.Epoch = b.number(), b.number()
-	return r
+	out.Born, out.Epoch = b.number(), b.number()
+	return out
 }
 
 // A body holds what changes seldom: the numbers created, born, epoch, both counts and both lengths

@@ -20,11 +20,11 @@ func (s *Store) insert(r *record) {
 
 // take makes r unloadable if it is still there and due (nil: always). From then on nothing but the
 // caller, who holds s.mu and must call unindex, uses r.
-func (s *Store) take(r *record, due func(*state) bool) bool {
+func (s *Store) take(r *record, due func(*record) bool) bool {
 	sh := s.shard(r.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.recs.first(r.id) != r || due != nil && !due(&r.state) {
+	if sh.recs.first(r.id) != r || due != nil && !due(r) {
 		return false
 	}
 	sh.recs.remove(r)

@@ -52,8 +52,8 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 
 // endEach ends those of the candidates that e covers, with their descendants.
 func (s *Store) endEach(ch *change, e *counterfoil.Entry, candidates []*record) {
-	covers := func(st *state) bool {
-		o := st.outline()
+	covers := func(r *record) bool {
+		o := r.outline()
 		return e.Ends(&o)
 	}
 	for _, r := range candidates {
