@@ -136,6 +136,7 @@ func (m *Manager) poll(ctx context.Context) error {
 		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.applied, Max: pollPage})
 		switch {
 		case errors.Is(err, ErrFenced):
+			l.lapse()
 			m.forgetAll(ReasonFenced, "this node was shut out, because it had not polled for a whole lease; it joins again")
 			if err := m.rename(); err != nil {
 				return err
@@ -185,7 +186,7 @@ func (m *Manager) changeLog(ctx context.Context, page Page) error {
 	if err := m.rename(); err != nil {
 		return err
 	}
-	if err := m.store.Fence(ctx, old); err != nil {
+	if err := m.resign(ctx, old); err != nil {
 		m.unavailable("fence", err) // whoever waits for it does that after a lease
 	}
 	return nil

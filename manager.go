@@ -49,6 +49,7 @@ type Manager struct {
 	reaper      reaper
 	saved       savedTime
 	skew        skew
+	shutOut     shutOut
 	outages     outages
 }
 

@@ -69,10 +69,22 @@ func (m *Manager) leave(ctx context.Context) error {
 	}
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
-	if err := m.store.Fence(ctx, l.name()); err != nil {
+	if err := m.resign(ctx, l.name()); err != nil {
 		return fmt.Errorf("counterfoil: this node could not leave the store; who waits for a revocation waits for its lease: %w", err)
 	}
 	return nil
+}
+
+// everything is a position that no log reaches.
+const everything = 1<<53 - 1
+
+// resign gives up a name under which this node has no lease any more. What it acknowledges says that
+// nobody needs to wait for it; whom another one fences may have a lease.
+func (m *Manager) resign(ctx context.Context, name string) error {
+	if _, err := m.store.Poll(ctx, Poll{Node: name, Acked: everything}); err != nil && !errors.Is(err, ErrFenced) {
+		return err
+	}
+	return m.store.Fence(ctx, name)
 }
 
 // acknowledgeSoon polls once more in a moment, so that who waits for a revocation learns early that

@@ -88,7 +88,8 @@ type Store interface {
 	// which has lost the right to answer could not count.
 	Poll(ctx context.Context, p Poll) (Page, error)
 
-	// Nodes returns the nodes that have polled and are not fenced, in any order.
+	// Nodes returns the nodes that have polled, in any order, those that were fenced since included:
+	// until the lease of their last poll is over, somebody may have to wait for them.
 	//
 	// A store may forget a name, fenced or not, that has not polled for a day. That is safe: a lease
 	// lasts a minute at most, so such a node trusts nothing before its next Poll, and that Poll
@@ -186,9 +187,10 @@ type Poll struct {
 
 // Node is what a store knows of a node of a cluster.
 type Node struct {
-	Name  string
-	Acked uint64 // everything up to this it has applied
-	Beat  uint64 // how often it has polled
+	Name   string
+	Acked  uint64 // everything up to this it has applied
+	Beat   uint64 // how often it has polled
+	Fenced bool   // it cannot poll any more
 }
 
 // Page is a piece of the log.

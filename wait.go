@@ -2,6 +2,8 @@ package counterfoil
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -76,8 +78,10 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 	}
 	first := w.beats == nil
 	if first {
-		w.beats, w.nodes = make(map[string]uint64, len(all)), len(all)
+		w.beats = make(map[string]uint64, len(all))
+		w.nodes = len(slices.DeleteFunc(slices.Clone(all), func(n Node) bool { return n.Fenced }))
 	}
+	out := m.shutOut.look(all, w.r.done+elapsed)
 	left := time.Duration(0)
 	own := m.lease.name()
 	waits := make(map[string]uint64, len(w.beats))
@@ -92,7 +96,10 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 			continue
 		}
 		over := patience(leaseOf(n.Name)) - elapsed
-		if over <= 0 && (first || n.Beat != beat) {
+		if n.Fenced {
+			over = min(over, patience(leaseOf(n.Name))-out[n.Name])
+		}
+		if over <= 0 && (first || n.Fenced || n.Beat != beat) {
 			continue // it polls: it has the end, or no lease
 		}
 		if over <= 0 && m.fence(ctx, n.Name) {
@@ -107,6 +114,34 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 	}
 	w.beats = waits
 	return left
+}
+
+// shutOut remembers since when this node knows of others that they were fenced. They poll no more,
+// but what they polled for a moment before may have given them a lease, whoever fenced them.
+type shutOut struct {
+	mu    sync.Mutex
+	since map[string]time.Duration
+}
+
+// look notes who is fenced now, by the monotonic clock, and returns how long each has been for all
+// that is known.
+func (s *shutOut) look(all []Node, now time.Duration) (known map[string]time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listed := make(map[string]time.Duration)
+	known = make(map[string]time.Duration)
+	for _, n := range all {
+		if !n.Fenced {
+			continue
+		}
+		since, had := s.since[n.Name]
+		if !had {
+			since = now
+		}
+		listed[n.Name], known[n.Name] = since, now-since
+	}
+	s.since = listed
+	return known
 }
 
 // fence shuts out a node that was silent for longer than its lease.

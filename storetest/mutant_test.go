@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -380,6 +381,12 @@ func mutants() map[string]mutant {
 					return page, err
 				}
 				return s.Poll(ctx, p)
+			}}
+		}},
+		"a fenced node is listed no more": {"Fence/shut-out", func(s counterfoil.Store) counterfoil.Store { // R17
+			return &mutated{Store: s, nodes: func(ctx context.Context) ([]counterfoil.Node, error) {
+				all, err := s.Nodes(ctx)
+				return slices.DeleteFunc(all, func(n counterfoil.Node) bool { return n.Fenced }), err
 			}}
 		}},
 		"a fenced node is fenced once": {"Fence/shut-out", func(s counterfoil.Store) counterfoil.Store { // R17

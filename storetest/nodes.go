@@ -14,7 +14,7 @@ func nodeProofs() []proof {
 	return []proof{
 		{"Poll/registers", "it also registers the node, counts its beat and takes its acknowledgement of the position p.Acked, which never goes back.", pollRegisters},
 		{"Poll/clock", "the store's own clock at a Poll; zero: it has none", pollClock},
-		{"Fence/shut-out", "when it returns, every later Poll of that name gets ErrFenced.", fence},
+		{"Fence/shut-out", "Nodes returns the nodes that have polled, in any order, those that were fenced since included", fence},
 		{"Fence/while-it-polls", "when it returns, every later Poll of that name gets ErrFenced.", fenceWhilePolling},
 	}
 }
@@ -75,7 +75,10 @@ func fence(f *fixture) {
 			f.is(err, counterfoil.ErrFenced)
 			f.same("a fenced node's page", len(p.Entries), 0)
 		}
-		f.same("Nodes", f.nodes(), []counterfoil.Node{{Name: "b", Acked: 1, Beat: 1}})
+		all := f.nodes()
+		f.same("how many have polled", len(all), 2)
+		f.same("the fenced one", all[0].Fenced && all[0].Acked <= 1, true)
+		f.same("the other one", all[1], counterfoil.Node{Name: "b", Acked: 1, Beat: 1})
 	}
 	f.same("another node's entries", len(f.poll("b", 1).Entries), 1)
 	f.same("a new name's entries", len(f.poll("c", 0).Entries), 2)
@@ -113,5 +116,7 @@ func fenceWhilePolling(f *fixture) {
 		fenced[i].Store(true)
 	}
 	wg.Wait()
-	f.same("nodes left", len(f.nodes()), 0)
+	for _, n := range f.nodes() {
+		f.same("fenced", n.Fenced, true)
+	}
 }

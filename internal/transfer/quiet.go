@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,9 @@ func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Durati
 	if !s.Sessions.Capabilities().Shared {
 		return nil // nobody but this process has it open
 	}
-	before, err := s.Sessions.Nodes(ctx)
+	before, err := at(ctx, s)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return err
 	}
 	if len(before) == 0 {
 		return nil
@@ -27,9 +28,9 @@ func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Durati
 	if err := pause(ctx, c, silence); err != nil {
 		return err
 	}
-	after, err := s.Sessions.Nodes(ctx)
+	after, err := at(ctx, s)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return err
 	}
 	beats := map[string]uint64{}
 	for _, n := range before {
@@ -45,6 +46,15 @@ func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Durati
 		return fmt.Errorf("%w: %d nodes work on %s (%s); stop them and run the same command again", ErrBusy, len(working), s.Name, strings.Join(working, ", "))
 	}
 	return nil
+}
+
+// at returns the nodes that may poll.
+func at(ctx context.Context, s Side) ([]counterfoil.Node, error) {
+	all, err := s.Sessions.Nodes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return slices.DeleteFunc(all, func(n counterfoil.Node) bool { return n.Fenced }), nil
 }
 
 // pause waits for d, or returns why ctx ended.

@@ -105,9 +105,12 @@ func (s *Store) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
 	return ask(ctx, s, func(t *tx) ([]counterfoil.Node, error) {
 		var all []counterfoil.Node
 		for name, n := range t.s.nodes {
-			if !n.fenced {
+			switch {
+			case !n.fenced:
 				n = s.own.with(name, n)
 				all = append(all, counterfoil.Node{Name: name, Acked: n.acked, Beat: n.beat})
+			case n.beat > 0: // what it had acknowledged is not kept
+				all = append(all, counterfoil.Node{Name: name, Beat: n.beat, Fenced: true})
 			}
 		}
 		return all, nil

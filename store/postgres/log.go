@@ -94,11 +94,11 @@ func (s *Store) Nodes(ctx context.Context) (all []counterfoil.Node, err error) {
 		return each(ctx, c, func(row pgx.Row) error {
 			var n counterfoil.Node
 			var acked, beat int64
-			err := row.Scan(&n.Name, &acked, &beat)
+			err := row.Scan(&n.Name, &acked, &beat, &n.Fenced)
 			n.Acked, n.Beat = uint64(acked), uint64(beat)
 			all = append(all, n)
 			return err
-		}, "SELECT name, acked, beat FROM cf_node WHERE NOT fenced")
+		}, "SELECT name, acked, beat, fenced FROM cf_node WHERE beat > 0")
 	})
 	return all, err
 }

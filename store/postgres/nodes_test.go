@@ -153,7 +153,7 @@ func TestDeadNodesAreForgotten(t *testing.T) {
 	if _, err := s.Reap(ctx, counterfoil.Reap{Before: noon, LogBefore: noon, Max: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := s.Nodes(ctx); err != nil || len(all) != 1 || all[0].Name != "alive" {
+	if all, err := s.Nodes(ctx); err != nil || len(all) != 2 || all[0].Fenced == all[1].Fenced {
 		t.Errorf("nodes %+v, %v", all, err)
 	}
 	var kept int

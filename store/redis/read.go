@@ -141,8 +141,8 @@ func (s *Store) Nodes(ctx context.Context) ([]counterfoil.Node, error) {
 		return nil, err
 	}
 	var all []counterfoil.Node
-	for i := 1; i < len(got.parts); i += 3 {
-		all = append(all, counterfoil.Node{Name: got.text(i), Acked: got.number(i + 1), Beat: got.number(i + 2)})
+	for i := 1; i < len(got.parts); i += 4 {
+		all = append(all, counterfoil.Node{Name: got.text(i), Acked: got.number(i + 1), Beat: got.number(i + 2), Fenced: got.number(i+3) != 0})
 	}
 	return all, got.err
 }

@@ -49,17 +49,21 @@ func (r *Registry) Poll(node string, acked uint64) error {
 func (r *Registry) Fence(node string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.nodes, node)
 	if slices.Contains(r.fenced, node) {
 		return
 	}
+	if n, known := r.nodes[node]; known {
+		n.Fenced = true
+		r.nodes[node] = n
+	}
 	if len(r.fenced) == MaxFenced {
+		delete(r.nodes, r.fenced[0])
 		r.fenced = slices.Delete(r.fenced, 0, 1)
 	}
 	r.fenced = append(r.fenced, node)
 }
 
-// Nodes lists who polls and is not fenced, by name.
+// Nodes lists who has polled, by name.
 func (r *Registry) Nodes() []counterfoil.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
