@@ -176,7 +176,7 @@ func TestG2CacheFillAgainstEnd(t *testing.T) { // R11
 }
 
 // Touches that were waiting do not bring an ended session back, nor keep it.
-func TestG2TouchAgainstEnd(t *testing.T) { // R12, P52
+func TestG2TouchAgainstEnd(t *testing.T) { // R12, P52, PD10
 	for how, end := range ends {
 		t.Run(how, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, c *cluster) {

@@ -32,6 +32,7 @@ type proxy struct {
 	delay   time.Duration // in each direction
 	links   map[*link]bool
 	closed  bool
+	passed  int // messages from the client
 	running sync.WaitGroup
 }
 
@@ -121,6 +122,11 @@ func (p *proxy) copy(x *link, to, from net.Conn) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
+		if n > 0 && from == x.client {
+			p.mu.Lock()
+			p.passed++
+			p.mu.Unlock()
+		}
 		if n > 0 && p.gate(x) {
 			if _, err := to.Write(b[:n]); err != nil {
 				return
@@ -167,6 +173,13 @@ func (p *proxy) state() how {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.how
+}
+
+// messages counts what the client has sent.
+func (p *proxy) messages() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed
 }
 
 // slow makes everything take longer in each direction.
