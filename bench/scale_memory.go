@@ -48,10 +48,15 @@ func (p scalePlan) memory(w io.Writer) (goals []goal, err error) {
 		cookies = append(cookies, strings.Clone(writer.newSession(v, fmt.Sprintf("user-%07d", i)))...)
 	}
 	withLog := allocatedSince(empty)
-	ends, sealed, err := survey(store)
+	sample, err := store.Scan(ctx, counterfoil.ID{}, cycled)
 	if err != nil {
 		return nil, err
 	}
+	sealed := 0.0
+	for _, r := range sample {
+		sealed += float64(len(r.Identity)+len(r.Values)) / float64(len(sample))
+	}
+	sample = nil
 	later, _ := clock.Now()
 	for more := true; more; {
 		out, err := store.Reap(ctx, counterfoil.Reap{Before: now, LogBefore: later.Add(time.Hour), Max: 500})
@@ -80,7 +85,7 @@ func (p scalePlan) memory(w io.Writer) (goals []goal, err error) {
 	fmt.Fprintf(w, "  the near cache, unbounded: %.0f B a session, %d sessions; a full collection of all takes %v\n", near, m.Health().Cached, short(ended-began))
 	goals = append(goals, atMost("near cache: at most 340 B a session", near, 340))
 	whole.close()
-	whole, m = nil, nil
+	whole = nil
 
 	const bound = 64 << 20
 	before, _ = heap()
@@ -96,7 +101,7 @@ func (p scalePlan) memory(w io.Writer) (goals []goal, err error) {
 	goals = append(goals, atMost("near cache: its bytes ÷ its bound", taken/bound, 1))
 	bounded.close()
 
-	more, err := p.sweepMemory(w, store, ends)
+	more, err := p.sweepMemory(w, store)
 	if err != nil {
 		return nil, err
 	}
@@ -122,29 +127,31 @@ func (p scalePlan) memory(w io.Writer) (goals []goal, err error) {
 	return append(goals, atMost("memory store: bytes left after a mass end, each", left, 10)), nil
 }
 
-// survey returns when each session ends, in order, and how many bytes are sealed in one.
-func survey(store counterfoil.Store) (ends []time.Time, sealed float64, err error) {
-	bytes := 0
+// endings returns when each session ends, in order.
+func endings(store counterfoil.Store) (ends []time.Time, err error) {
 	for after := (counterfoil.ID{}); ; {
 		page, err := store.Scan(context.Background(), after, 1000)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		for _, r := range page {
 			after = r.ID
 			ends = append(ends, r.IdleEnd)
-			bytes += len(r.Identity) + len(r.Values)
 		}
 		if len(page) < 1000 {
 			slices.SortFunc(ends, time.Time.Compare)
-			return ends, float64(bytes) / float64(len(ends)), nil
+			return ends, nil
 		}
 	}
 }
 
 // sweepMemory reaps while others read, touch and sign in.
-func (p scalePlan) sweepMemory(w io.Writer, store counterfoil.Store, ends []time.Time) (goals []goal, err error) {
+func (p scalePlan) sweepMemory(w io.Writer, store counterfoil.Store) (goals []goal, err error) {
 	ctx := context.Background()
+	ends, err := endings(store)
+	if err != nil {
+		return nil, err
+	}
 	until := ends[p.expired-1]
 	var live []*counterfoil.Record
 	for after := (counterfoil.ID{}); len(live) < cycled; {

@@ -3,12 +3,13 @@ package memory
 import (
 	"context"
 	"math"
+	"runtime"
 
 	"github.com/counterfoil/counterfoil"
 )
 
 // slice is how many records are ended, and about how many are looked at, under one lock.
-const slice = 256
+const slice = 64
 
 // Reap implements [counterfoil.Store]. It looks at every record, from where the last call stopped.
 func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
@@ -32,6 +33,7 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 			}
 			n := min(slice, len(due), r.Max-out.Records)
 			out.Records += s.reapSlice(r, due[:n])
+			runtime.Gosched() // to whoever waits for the lock; else we had it again before he wakes
 			due = due[n:]
 		}
 		if out.More {
@@ -43,6 +45,7 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 			return out, err
 		}
 		n, more := s.trim(r)
+		runtime.Gosched()
 		out.Entries += n
 		if !more {
 			return out, nil
