@@ -9,6 +9,8 @@ import (
 const (
 	reapEvery    = time.Minute
 	reapBatch    = 500
+	reapRest     = 5 * time.Millisecond // between two batches at least
+	reapShare    = 5                    // of this many parts of a sweep's time the store is busy with it for one
 	logRetention = 24 * time.Hour
 )
 
@@ -19,23 +21,19 @@ type reaper struct {
 	held string
 }
 
-// reapForever sweeps after d and then by interval.
+// reapForever sweeps after d, and again when it is time.
 func (m *Manager) reapForever(d time.Duration) {
-	m.background.after(d, func() {
-		m.sweep()
-		m.reapForever(m.jitter(reapEvery))
-	})
+	m.background.after(d, func() { m.reapForever(m.sweep()) })
 }
 
-// sweep removes what has expired, in batches. Expiry itself is judged at each check; a sweep only
-// frees space.
-func (m *Manager) sweep() {
+// sweep removes a batch of what has expired and says when to go on. Expiry itself is judged at each
+// check; a sweep only frees space, so it leaves the store to others most of the time.
+func (m *Manager) sweep() (wait time.Duration) {
 	now := m.clock.now()
-	held := ""
+	held, more := "", false
 	if !m.clock.mayDelete(now) {
 		held = "the clock jumped ahead; nothing is deleted for an hour"
-	}
-	for held == "" {
+	} else {
 		// No node lets go of a session later than this after its end (R12).
 		slack := 2*30*time.Second + 2*m.leaseLength + time.Minute
 		ctx, cancel := m.storeContext(context.Background())
@@ -49,15 +47,19 @@ func (m *Manager) sweep() {
 		} else if done.Records > 0 {
 			m.log.Debug("expired sessions removed", "count", done.Records)
 		}
-		if err == nil && !done.More {
-			break
-		}
+		more = err == nil && done.More
 	}
 	m.reaper.mu.Lock()
 	defer m.reaper.mu.Unlock()
-	if m.reaper.held = held; held == "" {
+	m.reaper.held = held
+	switch {
+	case more:
+		took := m.clock.now().mono - now.mono
+		return max(reapRest, (reapShare-1)*took)
+	case held == "":
 		m.reaper.last = now.time()
 	}
+	return m.jitter(reapEvery)
 }
 
 // Health says how the manager is; it holds no secret.

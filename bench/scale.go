@@ -149,11 +149,15 @@ func watch(work func() (more bool, err error), goroutines int, pause time.Durati
 	return out, nil
 }
 
-// reaping sweeps as the manager does, and says how many went.
+// reaping sweeps in batches with rests between them, as the manager does, and counts how many went.
 func reaping(store counterfoil.Store, before time.Time, gone *int) func() (bool, error) {
+	clock := counterfoil.SystemClock()
 	return func() (bool, error) {
+		_, start := clock.Now()
 		done, err := store.Reap(context.Background(), counterfoil.Reap{Before: before, LogBefore: time.Unix(0, 0), Max: 500})
+		_, end := clock.Now()
 		*gone += done.Records
+		time.Sleep(max(5*time.Millisecond, 4*(end-start)))
 		return done.More, err
 	}
 }

@@ -57,6 +57,9 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 // piece is how many records a script touches, ends or loads at most where it may take several.
 const piece = 100
 
+// reapPiece is how many records a script ends that expired. It is short, since others wait meanwhile.
+const reapPiece = 10
+
 // Touch implements [counterfoil.Store].
 func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
 	for len(batch) > 0 {
@@ -93,11 +96,11 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	return out, nil
 }
 
-// Reap implements [counterfoil.Store], in scripts of at most 100 records or log entries each.
+// Reap implements [counterfoil.Store], in scripts of at most 10 records or 100 log entries each.
 func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
 	var out counterfoil.Reaped
 	for {
-		got, err := s.call(ctx, "reap", args{}.int(r.Before.UnixMilli()).int(int64(max(0, min(piece, r.Max-out.Records)))))
+		got, err := s.call(ctx, "reap", args{}.int(r.Before.UnixMilli()).int(int64(max(0, min(reapPiece, r.Max-out.Records)))))
 		if err != nil {
 			return out, err
 		}
