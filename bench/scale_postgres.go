@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,7 +22,7 @@ func (p scalePlan) postgres(w io.Writer) (goals []goal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer f.store.Close()
 	ctx := context.Background()
 	admin, err := pgx.Connect(ctx, s.dsn)
 	if err != nil {
@@ -50,10 +51,8 @@ func (p scalePlan) postgres(w io.Writer) (goals []goal, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	if goals, err = f.sweep(w); err != nil {
-		return nil, err
-	}
-	return goals, f.everything(w)
+	goals, err = f.goals(w)
+	return goals, errors.Join(err, f.everything(w))
 }
 
 func tableSize(ctx context.Context, c *pgx.Conn, tables string) (bytes float64, err error) {

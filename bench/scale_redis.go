@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -26,7 +27,7 @@ func (p scalePlan) redis(w io.Writer) (goals []goal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer f.store.Close()
 	ctx := context.Background()
 	admin := goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.way})
 	defer admin.Close()
@@ -56,14 +57,12 @@ func (p scalePlan) redis(w io.Writer) (goals []goal, err error) {
 		return nil, err
 	}
 	fmt.Fprintf(w, "%s\n%d sessions, signed in in %v\n", s.about, p.sessions, short(ended-began))
-	fmt.Fprintf(w, "  a session takes %.0f B with its indexes and its line in the log\n", (full-empty)/float64(p.sessions-2*cycled))
+	fmt.Fprintf(w, "  a session takes %.0f B with its indexes and its line in the log\n", (full-empty)/float64(p.sessions-firstSessions))
 	if err := f.touch(w, nil); err != nil {
 		return nil, err
 	}
-	if goals, err = f.sweep(w); err != nil {
-		return nil, err
-	}
-	return goals, f.everything(w)
+	goals, err = f.goals(w)
+	return goals, errors.Join(err, f.everything(w))
 }
 
 // multiplySlowly creates sessions like those that were signed in, by many at once.
@@ -83,7 +82,7 @@ func (p scalePlan) multiplySlowly(store counterfoil.Store) error {
 	errs := make(chan error, 64)
 	for range cap(errs) {
 		wg.Go(func() {
-			for i := next.Add(1); i <= int64(p.sessions-2*cycled); i = next.Add(1) {
+			for i := next.Add(1); i <= int64(p.sessions-firstSessions); i = next.Add(1) {
 				r := like[i%cycled].Clone()
 				rand.Read(r.ID[:])
 				rand.Read(r.Subject[:])
