@@ -38,7 +38,7 @@ func ParseDSN(dsn string) (Place, error) {
 	}
 	known, ok := options[p.Scheme]
 	if !ok {
-		return Place{}, fmt.Errorf("%w: it begins with file:, gs:, s3: or azblob:", ErrDSN)
+		return Place{}, fmt.Errorf("%w: file:, gs:, s3: or azblob: must stand at its beginning", ErrDSN)
 	}
 	for name, values := range p.query {
 		if !strings.Contains(known, " "+name+" ") || len(values) != 1 {
