@@ -66,6 +66,7 @@ func (m *Manager) admitOne(r *http.Request, a *admission, c *presentedCookie, ki
 	id := t.selector.id()
 	if m.lease.fresh(now) {
 		if e := m.cache.get(id); e != nil && m.admitCached(r, a, e, &t, kind, now) {
+			m.cache.hit(id)
 			return
 		}
 	}
@@ -128,6 +129,7 @@ func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kin
 			return
 		}
 	}
+	m.cache.misses.Add(1)
 	for range admitAttempts {
 		again := m.judgeStored(ctx, r, a, id, &t, kind)
 		if !again {

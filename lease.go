@@ -163,7 +163,8 @@ func (m *Manager) poll(ctx context.Context) error {
 			e := &page.Entries[i]
 			m.apply(e)
 			l.applied = e.Seq // only now may the next poll acknowledge it
-			if e.Kind.ends() {
+			if m.shared && e.Kind.ends() {
+				m.lag.applied(e, m.clock.now())
 				m.acknowledgeSoon()
 			}
 		}

@@ -19,7 +19,7 @@ import (
 // Manager issues, checks and ends sessions. It is safe for use by many goroutines. Several may share
 // a process and a request: each has its own cookies and finds its own session in a context.
 type Manager struct {
-	store      Store
+	store      Store // metered
 	keys       *keyring.Ring
 	macs       macs
 	policy     Policy
@@ -50,6 +50,8 @@ type Manager struct {
 	saved       savedTime
 	skew        skew
 	shutOut     shutOut
+	metered     *metered
+	lag         lag
 	outages     outages
 }
 
@@ -66,7 +68,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		store: cfg.Store, keys: cfg.Keys, policy: policy, cookies: cookies, realm: cfg.Realm,
+		keys: cfg.Keys, policy: policy, cookies: cookies, realm: cfg.Realm,
 		valueBytes: cfg.ValueBytes, refuse: cfg.Refuse, observer: cfg.Observe, backdrop: cfg.Background,
 		clientIP: cfg.ClientIP, log: cfg.Logger, random: cfg.Random,
 		leaseLength: lease, lease: newLease(lease), flood: newFlood(),
@@ -98,6 +100,8 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if bytes == 0 {
 		bytes = 64 << 20
 	}
+	m.metered = &metered{Store: cfg.Store, clock: clock}
+	m.store = m.metered
 	m.cache = newNearCache(bytes)
 	m.macs.keys = cfg.Keys
 	if m.skew.allowed = cfg.Skew; cfg.Skew == 0 {

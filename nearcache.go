@@ -12,12 +12,14 @@ type nearCache struct {
 	bound  int64 // bytes a shard; <= 0: nothing is kept
 	shards [cacheShards]cacheShard
 	count  atomic.Int64
+	misses atomic.Uint64
 }
 
 const cacheShards = 64
 
 type cacheShard struct {
 	mu      sync.RWMutex
+	hits    atomic.Uint64 // beside mu, which every look writes to anyway
 	entries map[ID]*entry
 	fills   map[ID]*fill // the newest of each
 	bytes   int64
@@ -56,6 +58,21 @@ func (c *nearCache) get(id ID) *entry {
 	e := s.entries[id]
 	s.mu.RUnlock()
 	return e
+}
+
+// hit counts a check that id's entry was enough for.
+func (c *nearCache) hit(id ID) { c.shard(id).hits.Add(1) }
+
+func (c *nearCache) stats() CacheStats {
+	out := CacheStats{Misses: c.misses.Load(), Entries: int(c.count.Load()), Bound: max(0, c.bound) * cacheShards}
+	for i := range c.shards {
+		s := &c.shards[i]
+		out.Hits += s.hits.Load()
+		s.mu.RLock()
+		out.Bytes += s.bytes
+		s.mu.RUnlock()
+	}
+	return out
 }
 
 // begin announces that the store is about to be asked about id. end must be called.

@@ -90,7 +90,7 @@ func (m *Manager) resign(ctx context.Context, name string) error {
 // acknowledgeSoon polls once more in a moment, so that who waits for a revocation learns early that
 // it is in force here. Several share one poll.
 func (m *Manager) acknowledgeSoon() {
-	if !m.shared || m.lease.acking.Swap(true) {
+	if m.lease.acking.Swap(true) {
 		return
 	}
 	m.background.after(m.leaseLength/20, func() {

@@ -115,6 +115,9 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 
 // revoke writes an end, once more if the answer was lost, and applies it here before it returns.
 func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
+	if m.shared {
+		m.lag.wrote(e.Op)
+	}
 	done, err := m.store.Revoke(ctx, e)
 	if err != nil {
 		done, err = m.store.Revoke(ctx, e) // the same operation: it is done once

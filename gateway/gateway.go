@@ -60,6 +60,7 @@ type Gateway struct {
 	accounts *account.Service
 	sessions *counterfoil.Manager
 	trusted  *clientip.Trusted
+	happened happened
 	filter   cookieFilter
 	pages    *pages
 	origin   string   // of PublicURL; "": of each request
@@ -180,6 +181,7 @@ func (g *Gateway) now() time.Time {
 
 // observe passes on what is no change in the store; changes reach the audit through the log.
 func (g *Gateway) observe(ev counterfoil.Event) {
+	g.happened.add(ev)
 	if !ev.Kind.Logged() {
 		g.record(ev)
 	}

@@ -22,6 +22,7 @@ type Config struct {
 	Store string // DSN as written, or "sqlite:DATA/sessions.db"
 
 	Listen       string
+	Metrics      string         // address of the listener for metrics; "": none
 	Redirect     string         // address of the plain listener that redirects to https; "": none
 	Upstream     *url.URL       // nil: the built-in demo
 	PublicURL    *url.URL       // nil: from the request

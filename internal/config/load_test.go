@@ -81,7 +81,7 @@ func TestPrecedence(t *testing.T) {
 func TestEverySettingInEveryPlace(t *testing.T) {
 	values := map[string]string{
 		"store": "memory:", "ephemeral-key": "true", "listen": "127.0.0.1:9", "upstream": "http://127.0.0.1:3000", "dev": "true",
-		"tls-cert": "c.pem", "tls-key": "k.pem", "redirect": "127.0.0.1:80", "trusted-proxy": "10.0.0.0/8,127.0.0.1", "public-url": "https://example.org",
+		"tls-cert": "c.pem", "tls-key": "k.pem", "redirect": "127.0.0.1:80", "metrics": "127.0.0.1:81", "trusted-proxy": "10.0.0.0/8,127.0.0.1", "public-url": "https://example.org",
 		"prefix": "/in", "idle": "0.5d", "absolute": "7d", "persistent": "true", "max-sessions": "3", "at-limit": "deny", "limits-reason": "asked for", "lease": "2s", "store-wait": "1m", "clock-skew": "3s", "cache-size": "7",
 		"drain": "3s", "log-format": "json",
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/clientip"
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/operate"
 )
 
@@ -44,6 +45,11 @@ func (s *server) listen() error {
 		l = tls.NewListener(l, s.certificate.config())
 	}
 	s.serveOn(l, s.gateway.Handler(), s.cfg.Drain)
+	if s.cfg.Metrics != "" {
+		if err := s.listenForMetrics(); err != nil {
+			return err
+		}
+	}
 	if s.cfg.Redirect == "" {
 		return nil
 	}
@@ -52,6 +58,22 @@ func (s *server) listen() error {
 		return cannotListen("--redirect", err)
 	}
 	s.serveOn(plain, s.redirect(), controlDrain)
+	return nil
+}
+
+// listenForMetrics opens the address that a scraper uses. Nothing of the gateway is there.
+func (s *server) listenForMetrics() error {
+	l, err := net.Listen("tcp", s.cfg.Metrics)
+	if err != nil {
+		return cannotListen("--metrics", err)
+	}
+	if !config.Loopback(s.cfg.Metrics) {
+		s.Logger.Warn("metrics can be read from other machines; they name nobody, but say how busy this one is", "address", l.Addr().String())
+	}
+	s.Logger.Info("metrics", "url", "http://"+reachable(s.cfg.Metrics, l.Addr())+"/metrics")
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", s.gateway.Metrics())
+	s.serveOn(l, mux, controlDrain)
 	return nil
 }
 

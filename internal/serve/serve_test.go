@@ -346,6 +346,57 @@ func TestBehindAProxy(t *testing.T) {
 	}
 }
 
+// P3: counts for a monitor, on a listener of their own where nothing else is, and nowhere else.
+func TestMetrics(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	r := start(t, map[string]string{"dev": "true", "metrics": address})
+	request := r.signedIn(t, "/auth/check")
+	for range 3 {
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	get := func(url string) (int, string) {
+		t.Helper()
+		answer, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	status, text := get("http://" + address + "/metrics")
+	for _, want := range []string{
+		"\ncounterfoil_lease_fresh 1\n", "\ncounterfoil_cache_sessions 1\n", `counterfoil_store_seconds_count{method="Create"} 1`,
+		`counterfoil_store_seconds_bucket{method="Create",le="+Inf"} 1`, `counterfoil_store_errors_total{method="Poll"} 0`,
+		`counterfoil_events_total{kind="signed-in",reason="sign-in"} 1`, "# TYPE counterfoil_revocation_lag_seconds histogram",
+	} {
+		if status != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%d, no %s in\n%s", status, want, text)
+		}
+	}
+	if strings.Contains(text, "alice") {
+		t.Error("the metrics name a user")
+	}
+	if status, _ := get("http://" + address + "/auth/login"); status != http.StatusNotFound {
+		t.Errorf("the gateway is at the metrics' address: %d", status)
+	}
+	if _, text := get(r.url + "/metrics"); strings.Contains(text, "counterfoil_") {
+		t.Error("the metrics are at the gateway's address")
+	}
+}
+
 // A start that cannot be is refused with its reason and leaves nothing open behind it.
 func TestRefusedStarts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -361,6 +412,7 @@ func TestRefusedStarts(t *testing.T) {
 	}{
 		{"port taken", "--listen", map[string]string{"dev": "true", "listen": taken.Addr().String()}},
 		{"redirect taken", "--redirect", map[string]string{"tls-cert": cert, "tls-key": key, "redirect": taken.Addr().String()}},
+		{"metrics taken", "--metrics", map[string]string{"dev": "true", "metrics": taken.Addr().String()}},
 		{"no certificate", "--tls-cert", map[string]string{"tls-cert": key, "tls-key": key}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
