@@ -30,7 +30,7 @@ type watchers struct {
 }
 
 // pace is how often each watcher asks.
-const pace = 10 * time.Millisecond
+const pace = 20 * time.Millisecond
 
 func watch(c *cluster, session string) *watchers {
 	w := &watchers{session: session, stop: make(chan struct{})}
@@ -112,6 +112,7 @@ func verbs() []verb {
 // acknowledged end is never answered 200, at the node itself none that is asked afterwards; after an
 // end with wait no node admits it any more. The worst measured is printed. T22
 func TestG2BoundOfProcesses(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if soak() {
 		rounds = 100

@@ -130,6 +130,7 @@ func ask(socket, command string) (string, error) {
 // synchronous replication nothing acknowledged is lost, and the old primary renews no lease, not even
 // when its wait for the standby is broken off. G1, G2, P27, PD8, D1
 func TestFailOver(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		start       func(*testing.T) *backend
 		follow      func(*testing.T, *backend, bool) *standby

@@ -14,6 +14,7 @@ import (
 // about sessions, and with the first connections that work again the store goes on, however many
 // dead ones it held. PD8
 func TestHalfOpenConnections(t *testing.T) {
+	t.Parallel()
 	onEveryServer(t, func(t *testing.T, on *backend) {
 		way := newProxy(t, on.socket())
 		store, err := on.open(on.dsn(way.address()))

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -37,6 +38,8 @@ func TestMain(m *testing.M) {
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "the program does not build:", err)
 	} else {
+		flag.Parse()
+		flag.Set("test.parallel", "5") // those that are parallel wait for leases more than they work
 		code = m.Run()
 	}
 	os.RemoveAll(dir)
@@ -179,7 +182,10 @@ func (n *node) start() {
 		cmd.Wait()
 	}()
 	select {
-	case n.at = <-listening:
+	case at = <-listening:
+		if n.at == "" {
+			n.at = at
+		}
 	case <-ended:
 		n.c.t.Fatalf("node %s ended: %s", n.name, n.log)
 	case <-time.After(patience):

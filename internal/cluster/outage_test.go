@@ -27,6 +27,7 @@ type outage struct {
 // Retry-After, no cookie is touched, and nobody is told that he is signed out. When the store is back
 // the same sessions work, without a restart, within two seconds. G9, PD8, D1, P27
 func TestOutages(t *testing.T) {
+	t.Parallel()
 	onEveryServer(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on)
 		keep, _ := c.nodes[0].signIn("alice")
@@ -58,7 +59,7 @@ func TestOutages(t *testing.T) {
 		if on.redis != nil {
 			all = append(all, outage{"loading", func() error {
 				on.redis.Crash()
-				return on.redis.Begin("--key-load-delay", "30000", "--loading-process-events-interval-bytes", "1024")
+				return on.redis.Begin("--key-load-delay", "15000", "--loading-process-events-interval-bytes", "1024")
 			}, on.redis.Ready, false, 0, back})
 		}
 		for _, o := range all {
