@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"testing"
+)
+
+// How often a server is asked does not depend on the machine, so it is the gate. A session that the
+// node knows costs nothing, one that it does not know one statement, and what scs does in one or two
+// round trips takes no more here. P31
+func TestRoundTrips(t *testing.T) {
+	most := map[string]map[string]float64{
+		"postgres": {rowWarm: 0, rowCold: 1, rowCreate: 2, rowSave: 4, rowEnd: 2},
+		"redis":    {rowWarm: 0, rowCold: 1, rowCreate: 1, rowSave: 3, rowEnd: 1},
+	}
+	p := storesPlan{reads: 64, writes: 8}
+	for _, start := range []func() (*server, error){newPostgres, newRedis} {
+		s, err := start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(s.name, func(t *testing.T) {
+			table, err := func() (storesTable, error) {
+				both, err := s.open(s.way)
+				if err != nil {
+					return nil, err
+				}
+				defer both.close()
+				rows, err := p.rows(both, cycled)
+				table := make(storesTable, len(rows))
+				for i, r := range rows {
+					table[i].row = r
+				}
+				return table, errors.Join(err, p.count(s, table))
+			}()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, trips := range most[s.name] {
+				got := table.find(what, "counterfoil")
+				if got.trips > trips {
+					t.Errorf("%s: %v round trips, at most %v are allowed", what, got.trips, trips)
+				}
+				if s.name == "postgres" && trips < 2 && got.asked > trips {
+					t.Errorf("%s: %v statements, at most %v are allowed", what, got.asked, trips)
+				}
+			}
+		})
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
