@@ -41,7 +41,7 @@ func signIn(t *testing.T, s *redis.Store, r *counterfoil.Record) counterfoil.Cre
 // goes on with it. While it is away every call says "unknown". G1
 func TestKilledServer(t *testing.T) {
 	on := own(t)
-	s := open(t, on.dsn(), "")
+	s := open(t, on.DSN(), "")
 	var live, ended []*counterfoil.Record
 	var again counterfoil.Creation
 	for i := range 40 {
@@ -62,13 +62,13 @@ func TestKilledServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	on.kill()
+	on.Crash()
 	for range 3 {
 		if _, err := s.Load(t.Context(), live[0].ID); err == nil || errors.Is(err, counterfoil.ErrNotFound) {
 			t.Fatalf("without a server Load says %v", err)
 		}
 	}
-	if err := on.start(); err != nil {
+	if err := on.Recover(); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range live {
@@ -219,11 +219,11 @@ func TestDeadNodesAreForgotten(t *testing.T) {
 // A server that may drop keys is refused, one that may lose them says so.
 func TestSettings(t *testing.T) {
 	evicts := own(t, "--maxmemory-policy", "allkeys-lru")
-	if _, err := redis.Open(t.Context(), evicts.dsn(), redis.Options{}); !errors.Is(err, redis.ErrEviction) {
+	if _, err := redis.Open(t.Context(), evicts.DSN(), redis.Options{}); !errors.Is(err, redis.ErrEviction) {
 		t.Errorf("a server that evicts: %v", err)
 	}
 	replica := own(t, "--replicaof", "127.0.0.1 1")
-	if _, err := redis.Open(t.Context(), replica.dsn(), redis.Options{}); !errors.Is(err, redis.ErrUnfit) {
+	if _, err := redis.Open(t.Context(), replica.DSN(), redis.Options{}); !errors.Is(err, redis.ErrUnfit) {
 		t.Errorf("a replica: %v", err)
 	}
 	for name, c := range map[string]struct {
@@ -237,7 +237,7 @@ func TestSettings(t *testing.T) {
 		"hidden":     {[]string{"--rename-command", "CONFIG", ""}, false, "CONFIG GET is forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, own(t, c.args...).dsn(), "")
+			s := open(t, own(t, c.args...).DSN(), "")
 			can := s.Capabilities()
 			if want := (counterfoil.Capabilities{Durable: c.durable, Linearizable: true, Shared: true}); can != want {
 				t.Errorf("capabilities %+v, want %+v", can, want)
@@ -257,7 +257,7 @@ func TestSettings(t *testing.T) {
 // address leads to too early, answers with the past: every call says "unknown". PD8
 func TestReplicaSaysNothing(t *testing.T) {
 	on := own(t)
-	s := open(t, on.dsn(), "")
+	s := open(t, on.DSN(), "")
 	r := record(random16())
 	signIn(t, s, r)
 	on.ask(t, "REPLICAOF", "127.0.0.1", "1")

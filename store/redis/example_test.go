@@ -13,9 +13,9 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer server.stop()
+	defer server.Stop()
 
-	store, err := redis.Open(context.Background(), server.dsn(), redis.Options{})
+	store, err := redis.Open(context.Background(), server.DSN(), redis.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

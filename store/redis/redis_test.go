@@ -1,17 +1,12 @@
 package redis_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"io"
 	"log"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -21,73 +16,23 @@ import (
 	"github.com/counterfoil/counterfoil/account"
 	"github.com/counterfoil/counterfoil/account/accounttest"
 	"github.com/counterfoil/counterfoil/store/redis"
+	"github.com/counterfoil/counterfoil/store/redis/redistest"
 	"github.com/counterfoil/counterfoil/storetest"
 )
 
-// server is a redis-server of our own, on a socket in a folder of its own.
-type server struct {
-	dir  string
-	args []string
-	cmd  *exec.Cmd
-}
+// server is a redis-server of our own.
+type server struct{ *redistest.Server }
 
-// newServer starts one that loses nothing, unless more arguments say otherwise.
 func newServer(args ...string) (*server, error) {
-	dir, err := os.MkdirTemp("", "redis")
-	if err != nil {
-		return nil, err
-	}
-	s := &server{dir: dir, args: append([]string{
-		"--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--unixsocketperm", "700", "--dir", dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
-	}, args...)}
-	return s, s.start()
+	s, err := redistest.Start(args...)
+	return &server{s}, err
 }
-
-// start waits until the server is ready; no clock is needed, it says so.
-func (s *server) start() error {
-	s.cmd = exec.Command("redis-server", s.args...)
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := s.cmd.Start(); err != nil {
-		return err // install it with scripts/bootstrap
-	}
-	r := bufio.NewReader(out)
-	var said strings.Builder
-	for {
-		line, err := r.ReadString('\n')
-		said.WriteString(line)
-		if err != nil {
-			s.kill()
-			return &exec.Error{Name: said.String(), Err: err}
-		}
-		if strings.Contains(line, "Ready to accept connections") || strings.Contains(line, "ready to accept connections at") {
-			go io.Copy(io.Discard, r) // ends with the server
-			return nil
-		}
-	}
-}
-
-// kill ends the server as a crash does.
-func (s *server) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
-
-func (s *server) stop() {
-	s.kill()
-	os.RemoveAll(s.dir)
-}
-
-func (s *server) dsn() string { return "unix://" + filepath.Join(s.dir, "s") }
 
 // ask sends the server one command of our own.
 func (s *server) ask(t *testing.T, words ...string) any {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{filepath.Join(s.dir, "s")}, ForceSingleClient: true, DisableCache: true,
+		InitAddress: []string{s.Socket()}, ForceSingleClient: true, DisableCache: true,
 		DialCtxFn: func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return d.DialContext(ctx, "unix", path)
 		},
@@ -110,7 +55,11 @@ func own(t *testing.T, args ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stop)
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 
@@ -122,7 +71,9 @@ func TestMain(m *testing.M) {
 		log.Fatalf("redis-server: %v", err)
 	}
 	code := m.Run()
-	s.stop()
+	if err := s.Stop(); err != nil {
+		log.Print(err)
+	}
 	os.Exit(code)
 }
 
@@ -144,7 +95,7 @@ func fresh(t testing.TB) (*redis.Store, string) {
 		t.Fatal(err)
 	}
 	prefix := rand.Text()
-	return open(t, s.dsn(), prefix), prefix
+	return open(t, s.DSN(), prefix), prefix
 }
 
 // reopen closes a store and opens what it kept.
@@ -154,7 +105,7 @@ func reopen(t *testing.T, s *redis.Store, prefix string) *redis.Store {
 		t.Fatal(err)
 	}
 	on, _ := shared()
-	return open(t, on.dsn(), prefix)
+	return open(t, on.DSN(), prefix)
 }
 
 // P26, P35, T22

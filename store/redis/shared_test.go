@@ -32,7 +32,7 @@ func TestTwoManagers(t *testing.T) {
 	var nodes [2]*counterfoil.Manager
 	for i := range nodes {
 		nodes[i], err = counterfoil.New(context.Background(), counterfoil.Config{
-			Store: open(t, on.dsn(), prefix), Keys: keys, Clock: clock, Logger: slog.New(slog.DiscardHandler),
+			Store: open(t, on.DSN(), prefix), Keys: keys, Clock: clock, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestWaitForTheOtherNode(t *testing.T) {
 	var nodes [2]*counterfoil.Manager
 	for i := range nodes {
 		nodes[i], err = counterfoil.New(context.Background(), counterfoil.Config{
-			Store: open(t, on.dsn(), prefix), Keys: keys, Lease: 3 * time.Second, Logger: slog.New(slog.DiscardHandler),
+			Store: open(t, on.DSN(), prefix), Keys: keys, Lease: 3 * time.Second, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
