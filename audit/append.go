@@ -16,7 +16,7 @@ func (x *Exporter) begin(first Line) error {
 	x.state.keys = newRatchet(x.key, x.state.chain)
 	x.state.tail.Chain = x.state.chain.String()
 	x.state.tail.First = x.state.tail.Number + 1
-	first.Time = x.now()
+	first.Time, first.Log = x.now(), clip(x.state.log, 128)
 	return x.seal(first)
 }
 

@@ -22,6 +22,7 @@ type state struct {
 	noted []byte   // what the store keeps under TailKey
 	acked uint64   // what the store was told
 	read  bool     // this store's log was read from tail.Seq: before that the file may know a later one
+	log   string   // incarnation of the log that is exported
 	batch []byte   // lines that are not written yet
 }
 
@@ -60,7 +61,14 @@ func (x *Exporter) attach(ctx context.Context) error {
 		end.seq = 0
 	}
 
-	x.state = state{file: file, noted: noted, acked: acked, good: end.good}
+	page, err := x.cfg.Store.Log(ctx, 0, 0)
+	if err != nil && !errors.Is(err, counterfoil.ErrGap) {
+		return errors.Join(fmt.Errorf("audit: reading the store's log: %w", err), file.Close())
+	}
+	if known.Incarnation == "" {
+		known.Incarnation = page.Incarnation
+	}
+	x.state = state{file: file, noted: noted, acked: acked, good: end.good, log: page.Incarnation}
 	x.state.tail = tail{Number: end.number, Offset: size, Seq: max(acked, end.seq), Incarnation: known.Incarnation}
 	if end.open {
 		x.state.batch = []byte("\n")
@@ -75,7 +83,7 @@ func (x *Exporter) attach(ctx context.Context) error {
 	err = x.begin(first)
 	if err == nil && !same {
 		x.cfg.Logger.Warn("audit: the store's log is not the one it was", "why", "other", "since", acked)
-		err = x.add(Line{Kind: KindStore, Reason: "other", Time: x.now()})
+		err = x.add(Line{Kind: KindStore, Reason: "other", Log: clip(x.state.log, 128), Time: x.now()})
 	}
 	if err == nil {
 		err = x.write()

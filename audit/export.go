@@ -118,8 +118,11 @@ func (x *Exporter) restart(ctx context.Context, why string, page counterfoil.Pag
 	}
 	x.state.acked = acked
 	x.state.tail.Seq = min(acked, page.Head)
+	if page.Incarnation != "" {
+		x.state.log = page.Incarnation
+	}
 	x.cfg.Logger.Warn("audit: the store's log is not the one it was", "why", why, "since", x.state.tail.Seq)
-	return x.add(Line{Kind: KindStore, Reason: why, Time: x.now()})
+	return x.add(Line{Kind: KindStore, Reason: why, Log: clip(x.state.log, 128), Time: x.now()})
 }
 
 // entryLine turns an entry of the store's log into a line.
@@ -139,7 +142,10 @@ func (x *Exporter) entryLine(e counterfoil.Entry) Line {
 	if l.Session == "" && !e.Session.IsZero() {
 		l.Session = e.Session.String()
 	}
-	if l.Subject == "" && e.Subject != (counterfoil.SubjectHash{}) {
+	for _, id := range e.Except {
+		l.Except = append(l.Except, id.String())
+	}
+	if (l.Subject == "" || e.Kind == counterfoil.EntryEndedSubject) && e.Subject != (counterfoil.SubjectHash{}) {
 		l.SubjectHash = hex.EncodeToString(e.Subject[:])
 	}
 	return l

@@ -48,8 +48,10 @@ type Line struct {
 	Level       int      `json:"level,omitempty"`
 	Count       int      `json:"count,omitempty"`
 
+	Except []string `json:"except,omitempty"` // ended-many: sessions that it spared
+
 	// Unreadable: the entry's detail did not open, its key is gone; SubjectHash is all that is known
-	// of the subject.
+	// of the subject. An ended-many has it in any case: a restored backup is compared by it.
 	Unreadable  bool   `json:"unreadable,omitempty"`
 	SubjectHash string `json:"subject_hash,omitempty"`
 
@@ -58,6 +60,8 @@ type Line struct {
 	TornLines uint64 `json:"torn_lines,omitempty"` // recover: as how many lines they stand in the file
 	TornSum   string `json:"torn_sum,omitempty"`   // recover: their SHA-256, in hex
 	Missing   uint64 `json:"missing,omitempty"`    // recover: the store knows a last line of this number that the file does not have
+
+	Log string `json:"log,omitempty"` // begin, recover, store: incarnation of the store's log that Seq counts in from here on
 
 	LostFrom uint64 `json:"lost_from,omitempty"` // gap: first position lost
 	LostTo   uint64 `json:"lost_to,omitempty"`   // gap: last position lost

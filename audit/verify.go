@@ -20,11 +20,15 @@ type Report struct {
 // that is gone are counted as unverifiable, where a later chain under key vouches for their end. An
 // error means that r could not be read to its end.
 func Verify(r io.Reader, key *[32]byte, last []byte) (Report, error) {
+	return verify(r, key, last, nil)
+}
+
+func verify(r io.Reader, key *[32]byte, last []byte, each func(Line, bool)) (Report, error) {
 	want, err := parseTail(last)
 	if err != nil {
 		return Report{}, err
 	}
-	v := verification{walker: walker{root: key}, want: want}
+	v := verification{walker: walker{root: key}, want: want, each: each}
 	src := newLines(r)
 	for v.Broken == 0 {
 		p, err := src.next()
@@ -48,6 +52,8 @@ type verification struct {
 	tornAt   int  // first of the torn lines not yet accounted for
 	openEnd  bool // the last of them has no line break: a crash just now, or a line being written
 	wantOurs bool // the line that the store knows is under key
+
+	each func(l Line, ours bool) // nil, or gets every good line
 }
 
 func (v *verification) fault(line int, why string) {
@@ -78,6 +84,9 @@ func (v *verification) line(p physical) {
 	}
 	if !v.ours {
 		v.Unverifiable++
+	}
+	if v.each != nil {
+		v.each(l, v.ours)
 	}
 	switch number := uint64(at); {
 	case l.Missing > 0 && v.ours:

@@ -106,6 +106,26 @@ func commands() []command {
 			examples: []string{"counterfoil audit tail", "counterfoil audit tail --lines 200 --json"},
 		},
 		{
+			name: "store backup", group: groupStore, args: []string{"FILE"}, run: storeBackup,
+			summary: "write sessions and accounts into a file, while servers run",
+			about: "The file has mode 0600 and is written as a whole or not at all. Sessions in it are sealed as they are in the store and hold no token; accounts stand there with their password hashes. " +
+				"The key is not in it: keep the key file elsewhere. Attempts and one-time links are left out.",
+			options: []option{optionJSON}, examples: []string{"counterfoil store backup /var/backups/counterfoil.backup"},
+		},
+		{
+			name: "store restore", group: groupStore, args: []string{"FILE"}, run: storeRestore,
+			summary: "bring a backup back; nothing that was ended comes back with it",
+			about: "Stop every server on the store first. The store must be empty, or be the one that the backup was made of (then --yes). " +
+				"What ended since the backup is read from the audit, the data folder's or --audit; where that does not tell all since the backup, every session ends. " +
+				"Broken off at any point, run it again; until it is done nothing starts on the store.",
+			options: []option{
+				{"audit", "FILE", "the audit of a node of that store"}, {"end-all", "", "ask no audit: accounts come back, sessions do not"},
+				{"foreign", "", "believe a backup that was made with a key that is lost: accounts come back, sessions do not"},
+				{"yes", "", "end the sessions that live in the store now"}, optionJSON,
+			},
+			examples: []string{"counterfoil store restore /var/backups/counterfoil.backup", "counterfoil store restore counterfoil.backup --audit audit.jsonl --yes"},
+		},
+		{
 			name: "store copy", group: groupStore, run: storeCopy,
 			summary: "move everything from one store to another; nobody is signed out",
 			about: "Stop every server on the old store first; the command refuses while one works on it. It copies sessions, accounts, counters of attempts and one-time links into an empty store. " +

@@ -15,7 +15,8 @@ import (
 // Client asks the control API, of a running server or of an installation that this process has open.
 type Client struct {
 	http    http.Client
-	Running bool // a server answers, not this process
+	local   *Operations // nil: a server is asked
+	Running bool        // a server answers, not this process
 }
 
 // Remote returns a client of the server that runs on a data folder.
@@ -30,7 +31,7 @@ func Remote(dir string) *Client {
 
 // Local returns a client of the installation that o operates on.
 func Local(o *Operations) *Client {
-	return &Client{http: http.Client{Transport: inProcess{o.Handler()}}}
+	return &Client{local: o, http: http.Client{Transport: inProcess{o.Handler()}}}
 }
 
 // Answers reports whether a server answers at all before ctx ends. One that hangs still has a socket,

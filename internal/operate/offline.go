@@ -33,7 +33,7 @@ func Offline(ctx context.Context, p Place) (*Operations, func(context.Context) e
 		return errors.Join(sessions.Close(ctx), i.Store.Close())
 	}
 	return &Operations{
-		Config: p.Config, Store: i.Store, Sessions: sessions, Accounts: i.Accounts, Keys: i.Keys,
+		Config: p.Config, Store: i.Store, Side: i.Side, Sessions: sessions, Accounts: i.Accounts, Keys: i.Keys,
 		Audit: record, Clock: p.Clock, Logger: p.Logger,
 	}, done, nil
 }

@@ -19,6 +19,7 @@ import (
 // Installation is what a data folder holds, open.
 type Installation struct {
 	Store    counterfoil.Store
+	Side     transfer.Side // the same with what is kept beside it, as a whole
 	Accounts *account.Service
 	Keys     *keyring.Ring
 	Node     string // among those that share the store; "": there are none
@@ -84,7 +85,7 @@ func Open(ctx context.Context, p Place) (_ *Installation, err error) {
 		return nil, err
 	}
 	store := side.Sessions
-	i := &Installation{Store: store, Keys: keys}
+	i := &Installation{Store: store, Side: side, Keys: keys}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, store.Close())

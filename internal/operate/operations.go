@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/transfer"
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
@@ -27,6 +28,7 @@ import (
 type Operations struct {
 	Config   *config.Config
 	Store    counterfoil.Store
+	Side     transfer.Side // the same with what is kept beside it, as a whole
 	Sessions *counterfoil.Manager
 	Accounts *account.Service
 	Keys     *keyring.Ring
@@ -72,6 +74,7 @@ func (o *Operations) Handler() http.Handler {
 			json.NewEncoder(w).Encode(v)
 		})
 	}
+	mux.HandleFunc("GET /v1/backup", o.backup)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, o.Logger, notFound("the server knows no %s %s; is it of another version?", r.Method, r.URL.Path))
 	})

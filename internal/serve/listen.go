@@ -101,7 +101,7 @@ func (s *server) control(lock *operate.Lock, operations *operate.Operations) err
 // operations is what an operator can do to this server.
 func (s *server) operations() *operate.Operations {
 	return &operate.Operations{
-		Config: s.cfg, Store: s.installation.Store, Sessions: s.gateway.Sessions(), Accounts: s.installation.Accounts,
+		Config: s.cfg, Store: s.installation.Store, Side: s.installation.Side, Sessions: s.gateway.Sessions(), Accounts: s.installation.Accounts,
 		Keys: s.installation.Keys, Audit: s.audit.Load(), Clock: s.Clock, Logger: s.Logger,
 	}
 }

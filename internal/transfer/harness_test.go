@@ -106,6 +106,21 @@ func inSQLite(t *testing.T) transfer.Side {
 	return transfer.Side{Sessions: s, Accounts: s.Accounts(), Name: "sqlite:"}
 }
 
+// timeless is a store that does not tell the time, so that a test may have one of its own.
+type timeless struct{ counterfoil.Store }
+
+func (s timeless) Log(ctx context.Context, since uint64, max int) (counterfoil.Page, error) {
+	p, err := s.Store.Log(ctx, since, max)
+	p.Now = time.Time{}
+	return p, err
+}
+
+func (s timeless) Poll(ctx context.Context, q counterfoil.Poll) (counterfoil.Page, error) {
+	p, err := s.Store.Poll(ctx, q)
+	p.Now = time.Time{}
+	return p, err
+}
+
 func inPostgres(server *postgrestest.Server) func(*testing.T) transfer.Side {
 	return func(t *testing.T) transfer.Side {
 		t.Helper()
@@ -114,7 +129,7 @@ func inPostgres(server *postgrestest.Server) func(*testing.T) transfer.Side {
 		s, err := postgres.Open(t.Context(), dsn, postgres.Options{})
 		must(t, err)
 		t.Cleanup(func() { must(t, s.Close()) })
-		return transfer.Side{Sessions: s, Accounts: s.Accounts(), Name: "postgres:"}
+		return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: "postgres:"}
 	}
 }
 
@@ -128,7 +143,7 @@ func inRedis(t *testing.T) func(*testing.T) transfer.Side {
 		s, err := redis.Open(t.Context(), server.DSN(), redis.Options{Prefix: rand.Text()})
 		must(t, err)
 		t.Cleanup(func() { must(t, s.Close()) })
-		return transfer.Side{Sessions: s, Accounts: s.Accounts(), Name: "redis:"}
+		return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: "redis:"}
 	}
 }
 
