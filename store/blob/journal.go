@@ -96,32 +96,36 @@ func (s *Store) more(first *call) []*call {
 func (s *Store) round(calls []*call) {
 	ctx, cancel := context.WithTimeout(s.context, roundTime)
 	defer cancel()
-	for len(calls) > 0 {
+	for behind := 0; len(calls) > 0; {
 		var left []*call
+		var there *batch
 		err := s.current(ctx)
 		if err == nil {
-			left, err = s.attempt(ctx, calls)
+			left, there, err = s.attempt(ctx, calls)
 		}
-		now := calls[:len(calls)-len(left)]
-		if errors.Is(err, errTaken) {
-			if err = s.catchUp(ctx); err == nil {
+		if there != nil && err == nil {
+			if err = s.state.follow(there); err == nil && behind > 0 {
+				err = s.catchUp(ctx) // not by one object only
+			}
+			if behind++; err == nil {
 				continue
 			}
-			now, left = calls, nil
+			left = nil
 		}
-		for _, c := range now {
+		for _, c := range calls[:len(calls)-len(left)] {
 			if err != nil {
 				c.err = err
 			}
 			close(c.done)
 		}
-		calls = left
+		calls, behind = left, 0
 	}
 	s.snapshotIfDue()
 }
 
-// attempt runs calls and commits them. It returns those for which there was no room.
-func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, err error) {
+// attempt runs calls and commits them. It returns those for which there was no room. If another
+// node's object is there, nothing has happened.
+func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, there *batch, err error) {
 	t := &tx{s: s.state}
 	for i, c := range calls {
 		if t.size > roundBytes {
@@ -141,48 +145,44 @@ func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, err e
 			t.fault = nil
 		}
 	}
-	if err := s.commit(ctx, t); err != nil {
+	if there, err = s.commit(ctx, t); there != nil || err != nil {
 		t.back(0)
-		return left, err
 	}
-	return left, nil
+	return left, there, err
 }
 
-// commit writes the changes as the next object, or proves that there is none. errTaken: there is.
-func (s *Store) commit(ctx context.Context, t *tx) error {
-	name := numbered(journalDir, s.state.n+1)
-	sent := s.now()
+// commit writes the changes as the next object, or proves that there is none; else it returns the
+// one that is there.
+func (s *Store) commit(ctx context.Context, t *tx) (there *batch, err error) {
+	n, sent := s.state.n+1, s.now()
 	if len(t.changes) == 0 {
-		switch _, err := s.bucket.get(ctx, name); {
-		case err == nil:
-			return errTaken
-		case !errors.Is(err, errAbsent):
-			return err
+		there, err = readBatch(ctx, s.bucket, n)
+		if errors.Is(err, errAbsent) {
+			err = s.verified(sent)
 		}
-		return s.verified(sent)
+		return there, err
 	}
-	b := batch{n: s.state.n + 1, prev: s.state.last, changes: t.changes}
+	b := batch{n: n, prev: s.state.last, changes: t.changes}
 	rand.Read(b.id[:])
 	data := b.encode()
 	if len(data) > maxObject {
-		return fmt.Errorf("blob: a change of %d MiB; %d are allowed", len(data)>>20, maxObject>>20)
+		return nil, fmt.Errorf("blob: a change of %d MiB; %d are allowed", len(data)>>20, maxObject>>20)
 	}
-	err := s.bucket.create(ctx, name, data)
+	err = s.bucket.create(ctx, numbered(journalDir, n), data)
 	if errors.Is(err, errTaken) {
 		// Perhaps by ourselves, if an earlier answer was lost.
-		var there *batch
-		if there, err = readBatch(ctx, s.bucket, b.n); err == nil && there.id != b.id {
-			return errTaken
+		if there, err = readBatch(ctx, s.bucket, n); err == nil && there.id != b.id {
+			return there, nil
 		}
 	}
 	if err == nil {
 		err = s.verified(sent)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.state.n, s.state.last = b.n, b.id
-	return nil
+	return nil, nil
 }
 
 // readBatch reads one object of the journal. errAbsent.
@@ -195,7 +195,10 @@ func readBatch(ctx context.Context, from bucket, n uint64) (*batch, error) {
 	if err == nil && b.n != n {
 		err = fmt.Errorf("%w (object %d of the journal says that it is %d)", ErrDamaged, n, b.n)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // follow applies the next object of the journal.
@@ -222,7 +225,7 @@ func (st *state) make(changes []change) error {
 	return nil
 }
 
-// catchUp applies one object that others wrote, and those behind it as long as there are any.
+// catchUp applies what others wrote, as long as there is more.
 func (s *Store) catchUp(ctx context.Context) error {
 	for {
 		b, err := readBatch(ctx, s.bucket, s.state.n+1)
