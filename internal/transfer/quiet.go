@@ -17,6 +17,9 @@ func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Durati
 	if !s.Sessions.Capabilities().Shared {
 		return nil // nobody but this process has it open
 	}
+	if rarely, ok := s.Sessions.(interface{ Silence() time.Duration }); ok {
+		silence = max(silence, rarely.Silence()) // it does not write every beat
+	}
 	before, err := at(ctx, s)
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error
 	s := &Store{
 		bucket: retrying{b, clock}, clock: clock,
 		calls: make(chan *call), closing: make(chan struct{}), stopped: make(chan struct{}),
-		seen: look{mono: -2 * maxBehind}, own: own{m: map[string]node{}},
+		seen: look{mono: -2 * maxBehind}, own: own{m: map[string]polled{}},
 	}
 	err := probe(ctx, s.bucket)
 	if err != nil {

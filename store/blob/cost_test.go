@@ -131,6 +131,10 @@ func TestCosts(t *testing.T) {
 	}
 	poll("n", p.Head)
 	costs("poll, nothing new", func() { poll("n", p.Head) })
+	late := stores[0].own.m["n"]
+	late.written -= beatEvery
+	stores[0].own.m["n"] = late
+	costs("poll with a beat, one in 20 s", func() { poll("n", p.Head) })
 	costs("100 seen-times, written together", func() {
 		var batch []counterfoil.Touch
 		for id := range stores[0].state.records {

@@ -27,7 +27,7 @@ func sample() *state {
 	t.revoke(counterfoil.Entry{Kind: counterfoil.EntryEndedSubject, Op: counterfoil.OpID{5}, Except: []counterfoil.ID{{6}}, Time: begin})
 	t.set(kindMeta, []byte("key"), []byte("value"))
 	t.set(kindReader, []byte("audit"), []byte{1})
-	t.set(kindNode, []byte("node"), node{1, 2, true}.encode())
+	t.set(kindNode, []byte("node"), node{1, 2, 3}.encode())
 	t.setAccount(account.Account{Name: "alice", Revision: 1})
 	t.setJSON(kindAttempt, []byte("k"), counted{[]time.Time{begin}, begin})
 	t.setJSON(kindLink, bytes.Repeat([]byte{7}, 32), account.Link{Purpose: "p", Expires: begin})
