@@ -16,7 +16,9 @@ import (
 //
 // There may be a million of them, so what few have stands in kin, and what is seldom asked for in about.
 type entry struct {
-	// What a check reads stands first, in two lines of the processor's cache.
+	// What a check reads stands first.
+	next     *entry // in the near cache's chain; under the shard's lock
+	id       ID
 	proved   [2]provedVerifier
 	gen      generations
 	absolute int64 // ms, as all times here; the effective one: sealed, or shorter by today's policy
@@ -29,7 +31,6 @@ type entry struct {
 
 	persistent  bool
 	verifierKey keyring.KeyID
-	id          ID
 	subject     SubjectHash
 	seed        [16]byte
 	kin         *kin   // nil for most
@@ -168,9 +169,9 @@ func (e *entry) name() string {
 	return e.about[before : before+n]
 }
 
-// What takes memory: an entry with its place in the cache's map, and its kin.
+// What takes memory: an entry with its place in the cache's table, and its kin.
 const (
-	entrySize = 224 + 56
+	entrySize = 240 + 24
 	kinSize   = 48
 )
 

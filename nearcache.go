@@ -20,10 +20,9 @@ const cacheShards = 64
 type cacheShard struct {
 	mu      sync.RWMutex
 	hits    atomic.Uint64 // beside mu, which every look writes to anyway
-	entries map[ID]*entry
+	entries nearTable
 	fills   map[ID]*fill // the newest of each
 	bytes   int64
-	peak    int // most entries since the map was made
 }
 
 // fill is a read of the store under way, shared by all who come before it is answered. Whatever the
@@ -44,7 +43,6 @@ type fill struct {
 func newNearCache(bytes int64) *nearCache {
 	c := &nearCache{bound: bytes / cacheShards}
 	for i := range c.shards {
-		c.shards[i].entries = make(map[ID]*entry)
 		c.shards[i].fills = make(map[ID]*fill)
 	}
 	return c
@@ -55,7 +53,7 @@ func (c *nearCache) shard(id ID) *cacheShard { return &c.shards[id[0]%cacheShard
 func (c *nearCache) get(id ID) *entry {
 	s := c.shard(id)
 	s.mu.RLock()
-	e := s.entries[id]
+	e := s.entries.get(&id)
 	s.mu.RUnlock()
 	return e
 }
@@ -143,17 +141,15 @@ func (c *nearCache) put(f *fill, e *entry) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.entries[e.id]
+	old := s.entries.get(&e.id)
 	if f.void.Load() || old != nil && old.revision > e.revision {
 		return
 	}
 	if old != nil {
-		s.bytes -= old.cost
-	} else {
-		c.count.Add(1)
+		c.remove(s, old)
 	}
-	s.entries[e.id] = e
-	s.peak = max(s.peak, len(s.entries))
+	s.entries.add(e)
+	c.count.Add(1)
 	c.weigh(s, e)
 }
 
@@ -163,7 +159,7 @@ func (c *nearCache) remember(e *entry, v *valueSet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.values.Store(v)
-	if s.entries[e.id] == e {
+	if s.entries.get(&e.id) == e {
 		c.weigh(s, e)
 	}
 }
@@ -173,42 +169,16 @@ func (c *nearCache) weigh(s *cacheShard, e *entry) {
 	size := e.size()
 	s.bytes += size - e.cost
 	e.cost = size
-	for s.bytes > c.bound && len(s.entries) > 1 {
-		c.remove(s, s.victim(e))
+	for s.bytes > c.bound && s.entries.n > 1 {
+		c.remove(s, s.entries.victim(e))
 	}
 }
 
-// victim picks the least recently used of a few; keep is spared.
-func (s *cacheShard) victim(keep *entry) (v *entry) {
-	const sample = 8
-	n := 0
-	for _, e := range s.entries { // Go begins at a random place
-		if e == keep {
-			continue
-		}
-		if v == nil || e.touched.Load() < v.touched.Load() {
-			v = e
-		}
-		if n++; n == sample {
-			break
-		}
-	}
-	return v
-}
-
-// remove takes e out; the shard is locked. Go's maps never shrink, so a map that has lost three
-// quarters of its entries is made anew.
+// remove takes e out; the shard is locked.
 func (c *nearCache) remove(s *cacheShard, e *entry) {
-	delete(s.entries, e.id)
+	s.entries.remove(e)
 	s.bytes -= e.cost
 	c.count.Add(-1)
-	if s.peak > 256 && len(s.entries) < s.peak/4 {
-		m := make(map[ID]*entry, len(s.entries))
-		for id, e := range s.entries {
-			m[id] = e
-		}
-		s.entries, s.peak = m, len(m)
-	}
 }
 
 // drop forgets id and voids its fills.
@@ -220,7 +190,7 @@ func (c *nearCache) dropBelow(id ID, revision uint64) {
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[id]; e != nil && e.revision < revision {
+	if e := s.entries.get(&id); e != nil && e.revision < revision {
 		c.remove(s, e)
 	}
 	s.void(id)
@@ -240,10 +210,14 @@ func (c *nearCache) dropCovered(e *Entry) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, kept := range s.entries {
+		var gone []*entry
+		for kept := range s.entries.all() {
 			if kept.endedBy(e) {
-				c.remove(s, kept)
+				gone = append(gone, kept)
 			}
+		}
+		for _, kept := range gone {
+			c.remove(s, kept)
 		}
 		for id := range s.fills {
 			s.void(id)

@@ -1,8 +1,9 @@
 package counterfoil
 
 import (
-	"crypto/rand"
+	crand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func TestCacheCountsValuesReadLater(t *testing.T) {
 	c := newNearCache(bound * cacheShards)
 	values := valueSet{"note": make([]byte, 64<<10)}
 	held := func() (bytes int64) {
-		for _, e := range c.shards[0].entries {
+		for e := range c.shards[0].entries.all() {
 			bytes += e.size()
 		}
 		return bytes
@@ -94,8 +95,8 @@ func TestCacheEntriesAreSmall(t *testing.T) { // T23
 	empty := heap()
 	for i := range n {
 		rec := &Record{Kind: KindBrowser, Revision: 1, Born: uint64(i), Epoch: 1, Created: now, Seen: now, IdleEnd: now, AbsoluteEnd: now}
-		rand.Read(rec.ID[:])
-		rand.Read(rec.Subject[:])
+		crand.Read(rec.ID[:])
+		crand.Read(rec.Subject[:])
 		f := m.cache.begin(rec.ID)
 		m.cache.put(f, m.newEntry(rec, &identity{
 			who: who{
@@ -115,4 +116,48 @@ func TestCacheEntriesAreSmall(t *testing.T) { // T23
 		t.Errorf("a session takes %d bytes, %d are counted", taken, counted/n)
 	}
 	runtime.KeepAlive(m)
+}
+
+// The table against a map, with chains of many, while it grows and shrinks.
+func TestCacheTable(t *testing.T) {
+	var table nearTable
+	model := make(map[ID]*entry)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for step := range 16_000 {
+		id := ID{0: byte(rnd.IntN(4)), 8: byte(rnd.IntN(250))}
+		growing := step/4000%2 == 0
+		e := table.get(&id)
+		if e != model[id] {
+			t.Fatalf("step %d: %p is found, want %p", step, e, model[id])
+		}
+		if add := (rnd.IntN(10) == 0) != growing; add && e == nil {
+			model[id] = &entry{id: id}
+			table.add(model[id])
+		} else if !add && e != nil {
+			table.remove(e)
+			delete(model, id)
+		}
+		if step%100 != 0 {
+			continue
+		}
+		n := 0
+		for e := range table.all() {
+			if model[e.id] != e {
+				t.Fatalf("step %d: a strange entry", step)
+			}
+			n++
+		}
+		if n != len(model) || table.n != n || len(table.heads) > max(fewestHeads, 4*n) {
+			t.Fatalf("step %d: %d entries of %d, %d are counted, %d heads", step, n, len(model), table.n, len(table.heads))
+		}
+		for e := range table.all() {
+			if v := table.victim(e); (v == nil) != (n == 1) || v == e {
+				t.Fatalf("step %d: victim %p of %d beside %p", step, v, n, e)
+			}
+			break
+		}
+	}
+	if len(model) > 200 {
+		t.Errorf("%d are left: it did not shrink", len(model))
+	}
 }
