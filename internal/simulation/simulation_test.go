@@ -23,6 +23,7 @@ var (
 	firstSeed = flag.Uint64("seed", 0, "the first schedule")
 	howMany   = flag.Int("runs", 0, "how many schedules; 0: 2,000, or 100,000 with COUNTERFOIL_SOAK=1")
 	about     = flag.String("about", "", "only schedules about: ends, expiry or rotation")
+	shorten   = flag.Bool("shrink", true, "leave out of a schedule that breaks something whatever it breaks without")
 	keep      = flag.String("keep", "", "only the moves of these numbers, as a failure prints them")
 )
 
@@ -93,6 +94,9 @@ func newKeys(t *testing.T) *keyring.Ring {
 // explain prints the shortest schedule that can be found in which something breaks, move by move.
 func explain(t *testing.T, keys *keyring.Ring, p *plan, broken string) {
 	t.Errorf("seed %d: %s", p.seed, broken)
+	if !*shorten {
+		return
+	}
 	least := shrink(p, func(p *plan) bool { return simulate(t, keys, p, variant{}, tally{}, nil) != "" })
 	var lines, kept []string
 	simulate(t, keys, least, variant{}, tally{}, &lines)

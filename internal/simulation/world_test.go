@@ -56,7 +56,7 @@ type node struct {
 	owed   bool // it has yet to notice that the log is another
 }
 
-func (m *machine) String() string { return fmt.Sprintf("machine %d:", m.name) }
+func (m *machine) String() string { return fmt.Sprintf("machine %d", m.name) }
 
 // variant is what is wrong with a world on purpose.
 type variant struct {
