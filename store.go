@@ -223,6 +223,13 @@ type Capabilities struct {
 	Shared       bool // other managers may write to it too, so values must not be cached
 }
 
+// Advice is what a store says of the server under it, to whoever operates that. A store that has some
+// has a method Advise(ctx) ([]Advice, error).
+type Advice struct {
+	Says string // what is so, and what it means
+	Fix  string // what to change
+}
+
 // What a Store says besides "unknown". Match them with errors.Is.
 var (
 	ErrNotFound   = errors.New("counterfoil: no such record")

@@ -142,6 +142,17 @@ func commands() []command {
 			},
 		},
 		{
+			name: "node list", group: groupStore, run: nodeList,
+			summary: "list the nodes that keep an audit of the store, and how far each has come",
+			options: []option{optionJSON}, examples: []string{"counterfoil node list", "counterfoil node list --json"},
+		},
+		{
+			name: "node remove", group: groupStore, args: []string{"NAME"}, run: nodeRemove,
+			summary: "strike off a node that is gone for good, so that the log is not kept for it",
+			about:   "The store keeps its log until the audit of every node has it; `counterfoil doctor` names one that holds it up. The name stands in DIR/node.",
+			options: []option{optionJSON}, examples: []string{"counterfoil node remove k3uqv5z2xw7rj4mq"},
+		},
+		{
 			name: "doctor", group: groupInquire, serves: true, run: doctor,
 			summary: "check folder, keys, store, clock, listener and cookies, and say what to change",
 			about:   "Checks the server that runs, or else the configuration given. Exit code 1 if something does not work.",

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/keyring"
 )
@@ -35,6 +36,7 @@ type Finding struct {
 func (o *Operations) doctor(r *http.Request) (any, error) {
 	found := Examine(o.Config)
 	found = append(found, o.keyFindings()...)
+	found = append(found, o.sharedKeyFindings(r.Context())...)
 	found = append(found, o.storeFindings(r.Context())...)
 	found = append(found, o.clockFindings()...)
 	return found, nil
@@ -117,12 +119,16 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 	_, begin := o.Clock.Now()
 	page, err := o.Store.Log(ctx, 0, 0)
 	_, end := o.Clock.Now()
+	answers, near := "see that its file can be read and written and that its disk has room", "put the file on a local disk that is less busy"
+	if can.Shared {
+		answers, near = "see that it runs, that this machine reaches it and that name and password are right", "see how busy it is and how far away; nodes belong into its network, or its region"
+	}
 	if err != nil {
-		return []Finding{{check, LevelFault, "it does not answer: " + err.Error(), "see that its file can be read and written and that its disk has room"}}
+		return []Finding{{check, LevelFault, "it does not answer: " + err.Error(), answers}}
 	}
 	found := []Finding{{check, LevelOK, fmt.Sprintf("answers in %v; its log stands at %d", (end - begin).Round(10*time.Microsecond), page.Head), ""}}
 	if took := end - begin; took > 100*time.Millisecond {
-		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), "put the store nearer: on a local disk that is less busy, or into a bucket of the same region"})
+		found = append(found, Finding{check, LevelWarn, fmt.Sprintf("a read took %v", took.Round(time.Millisecond)), near})
 	}
 	if whole, ok := o.Store.(interface{ Check(context.Context) error }); ok {
 		if err := whole.Check(ctx); err != nil {
@@ -130,19 +136,19 @@ func (o *Operations) storeFindings(ctx context.Context) []Finding {
 		}
 	}
 	if told, ok := o.Store.(interface {
-		Warnings(context.Context) ([]string, error)
+		Advise(context.Context) ([]counterfoil.Advice, error)
 	}); ok {
-		says, err := told.Warnings(ctx)
+		all, err := told.Advise(ctx)
 		if err != nil {
-			says = []string{err.Error()}
+			found = append(found, Finding{check, LevelNote, "its settings cannot be looked at: " + err.Error(), "give the store's user the rights that the store's page names"})
 		}
-		for _, w := range says {
-			found = append(found, Finding{check, LevelWarn, w, "docs/redis.md says what each setting loses"})
+		for _, a := range all {
+			found = append(found, Finding{check, LevelWarn, a.Says, a.Fix})
 		}
 	} else if !can.Durable {
 		found = append(found, Finding{check, LevelWarn, "it forgets everything when the process ends", "use --store sqlite:PATH, the default"})
 	}
-	return found
+	return append(found, o.readerFindings(ctx)...)
 }
 
 // clockFindings compares session time with the wall, and asks the kernel whether that is kept right.

@@ -67,3 +67,20 @@ func ResetKey(ctx context.Context, p Place) (ended int, err error) {
 	}
 	return ended, transfer.SetMeta(ctx, side.Sessions, MetaKeyCheck, keyCheck(keys))
 }
+
+// sharedKeyFindings compares the key with that of the other nodes, as a start does: the file may have
+// been read again since.
+func (o *Operations) sharedKeyFindings(ctx context.Context) []Finding {
+	const check = "keys"
+	if !o.Store.Capabilities().Shared {
+		return nil
+	}
+	known, err := o.Store.Meta(ctx, MetaKeyCheck)
+	switch {
+	case err != nil:
+		return nil // the store's own finding says it
+	case !bytes.Equal(known, keyCheck(o.Keys)):
+		return []Finding{{check, LevelFault, "they are not those that the other nodes of this store have", "put the same key file on all nodes, and start this one again"}}
+	}
+	return []Finding{{check, LevelOK, "are those that the other nodes of this store have", ""}}
+}

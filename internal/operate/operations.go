@@ -62,6 +62,8 @@ func (o *Operations) Handler() http.Handler {
 		"GET /v1/audit":                  o.verifyAudit,
 		"GET /v1/doctor":                 o.doctor,
 		"GET /v1/policy":                 o.policy,
+		"GET /v1/nodes":                  o.nodes,
+		"POST /v1/nodes/{name}/remove":   o.removeNode,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)

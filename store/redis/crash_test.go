@@ -242,9 +242,14 @@ func TestSettings(t *testing.T) {
 			if want := (counterfoil.Capabilities{Durable: c.durable, Linearizable: true, Shared: true}); can != want {
 				t.Errorf("capabilities %+v, want %+v", can, want)
 			}
-			says, err := s.Warnings(t.Context())
-			if err != nil || (c.warning == "") != (len(says) == 0) || !strings.Contains(strings.Join(says, "\n"), c.warning) {
-				t.Errorf("warnings %q, %v", says, err)
+			advice, err := s.Advise(t.Context())
+			if err != nil || (c.warning == "") != (len(advice) == 0) {
+				t.Errorf("advice %q, %v", advice, err)
+			}
+			for _, a := range advice {
+				if !strings.Contains(a.Says, c.warning) || a.Fix == "" {
+					t.Errorf("advice %q, want %q and a fix", a, c.warning)
+				}
 			}
 		})
 	}

@@ -67,35 +67,37 @@ func (s settings) capabilities() counterfoil.Capabilities {
 	return counterfoil.Capabilities{Durable: s.synced(), Linearizable: !s.replicated(), Shared: true}
 }
 
-// Warnings says in words where the server, as it is set now, could lose an acknowledged change.
-func (s *Store) Warnings(ctx context.Context) ([]string, error) {
+// Advise says where the server, as it is set now, could lose an acknowledged change.
+func (s *Store) Advise(ctx context.Context) ([]counterfoil.Advice, error) {
 	now, err := s.settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return now.warnings(), nil
+	return now.advice(), nil
 }
 
-func (s settings) warnings() []string {
-	var out []string
+func (s settings) advice() (all []counterfoil.Advice) {
+	add := func(fix, says string, args ...any) {
+		all = append(all, counterfoil.Advice{Says: fmt.Sprintf(says, args...), Fix: fix})
+	}
 	if err := s.fit(); err != nil {
-		out = append(out, err.Error())
+		add("set it right before a node starts again: it would be refused", "%v", err)
 	}
 	switch {
 	case s.config == nil:
-		out = append(out, "CONFIG GET is forbidden, so it is unknown what a crash loses: ended sessions may live again; allow +config|get")
+		add("allow +config|get", "CONFIG GET is forbidden, so it is unknown what a crash loses: ended sessions may live again")
 	case s.config["appendonly"] != "yes":
-		out = append(out, "appendonly is off: a crash loses everything since the last snapshot, and sessions ended since then live again; set appendonly yes and appendfsync always")
+		add("set appendonly yes and appendfsync always", "appendonly is off: a crash loses everything since the last snapshot, and sessions ended since then live again")
 	case s.config["appendfsync"] != "always":
-		out = append(out, fmt.Sprintf("appendfsync is %s: a crash of the machine loses the last second or more, and sessions ended in it live again; set appendfsync always", s.config["appendfsync"]))
+		add("set appendfsync always", "appendfsync is %s: a crash of the machine loses the last second or more, and sessions ended in it live again", s.config["appendfsync"])
 	}
 	if s.replicated() {
-		says := "replication is asynchronous: a fail-over may lose the last acknowledged changes, and sessions ended by them live again"
+		const says = "replication is asynchronous: a fail-over may lose the last acknowledged changes, and sessions ended by them live again"
 		if n := s.config["min-replicas-to-write"]; n == "" || n == "0" {
-			out = append(out, says+" without a bound; set min-replicas-to-write 1 and a small min-replicas-max-lag")
+			add("set min-replicas-to-write 1 and a small min-replicas-max-lag", says+" without a bound")
 		} else {
-			out = append(out, says+", up to min-replicas-max-lag: "+s.config["min-replicas-max-lag"]+" s")
+			add("make min-replicas-max-lag as small as replication allows", says+", up to min-replicas-max-lag: %s s", s.config["min-replicas-max-lag"])
 		}
 	}
-	return out
+	return all
 }
