@@ -99,8 +99,8 @@ func short(d time.Duration) time.Duration {
 // both are latencies with nothing else to do, and while something else was done.
 type both struct{ alone, beside latencies }
 
-// watch calls op over and over in some goroutines: while a piece of the work lasts, and in turn for as
-// long again without it. pause is about how long a goroutine waits between two calls.
+// watch calls op over and over in some goroutines: while a piece of the work lasts, and in turn for
+// half as long without it. pause is about how long a goroutine waits between two calls.
 func watch(work func() (more bool, err error), goroutines int, pause time.Duration, op func(i int) error) (out both, err error) {
 	clock := counterfoil.SystemClock()
 	during := func(into *latencies, piece func() error) error {
@@ -138,7 +138,7 @@ func watch(work func() (more bool, err error), goroutines int, pause time.Durati
 			return err
 		})
 		if err == nil {
-			err = during(&out.alone, func() error { time.Sleep(took); return nil })
+			err = during(&out.alone, func() error { time.Sleep(took / 2); return nil })
 		}
 		if err != nil {
 			return both{}, err

@@ -196,7 +196,7 @@ func (f *filled) sweep(w io.Writer) (goal, error) {
 	}
 	t.alone.print(w, "  a cold check")
 	t.beside.print(w, "  a cold check while others are swept")
-	fmt.Fprintf(w, "  swept: %d in %v\n", gone, short((ended-began)/2))
+	fmt.Fprintf(w, "  swept: %d in %v\n", gone, short((ended-began)*2/3))
 	return atMost(f.name+": p99 of cold checks in a sweep ÷ without", float64(t.beside.at(0.99))/float64(t.alone.at(0.99)), 2), nil
 }
 

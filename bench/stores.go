@@ -316,7 +316,7 @@ func (t storesTable) print(w io.Writer, s *server) {
 	for _, r := range t {
 		fmt.Fprintf(w, "%-12s %-12s %9.2f %9.2f", r.what, r.side, r.least().wall/1e3, r.medianWall()/1e3)
 		if peer := t.find(r.what, "scs"); peer != nil {
-			fmt.Fprintf(w, " %9.2f", peer.medianWall()/r.medianWall())
+			fmt.Fprintf(w, " %9.2f", peer.least().wall/r.least().wall)
 		} else {
 			fmt.Fprintf(w, " %9s", "")
 		}
@@ -334,7 +334,7 @@ func (r *row) medianWall() float64 {
 
 func (t storesTable) goals(s *server) (goals []goal) {
 	faster := func(what string) float64 {
-		return t.find(what, "scs").medianWall() / t.find(what, "counterfoil").medianWall()
+		return t.find(what, "scs").least().wall / t.find(what, "counterfoil").least().wall
 	}
 	if s.alone {
 		for _, what := range []string{rowCreate, rowSave, rowEnd} {

@@ -19,7 +19,7 @@ func heap() int {
 }
 
 // A record takes its sealed bytes and at most 180 more, every subject another, log not counted; and
-// what ends gives its memory back.
+// what ends gives its memory back. T23
 func TestSize(t *testing.T) {
 	const n, sealed = 140_000, 240 // just after the indexes have grown
 	now := time.UnixMilli(1_800_000_000_123).UTC()
