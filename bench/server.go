@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
 	"github.com/counterfoil/counterfoil/store/redis"
+	"github.com/counterfoil/counterfoil/store/redis/redistest"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -102,36 +100,18 @@ func newRedis() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(dir, "s")
-	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	run, err := redistest.Start("--dir", dir) // on the disk
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	stop := func() error {
-		cmd.Process.Kill()
-		cmd.Wait()
-		return os.RemoveAll(dir)
-	}
-	lines, version := bufio.NewReader(out), ""
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return nil, errors.Join(errors.New("redis-server does not start"), err, stop())
-		}
-		if _, after, ok := strings.Cut(line, "version="); ok {
-			version, _, _ = strings.Cut(after, ",")
-		}
-		if strings.Contains(line, "eady to accept connections") {
-			break
-		}
-	}
-	go io.Copy(io.Discard, lines) // ends with the server
+	socket := run.Socket()
 	client := goredis.NewClient(&goredis.Options{Network: "unix", Addr: socket})
+	about, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return nil, errors.Join(err, client.Close(), run.Stop(), os.RemoveAll(dir))
+	}
+	_, version, _ := strings.Cut(about, "redis_version:")
+	version, _, _ = strings.Cut(version, "\r")
 	return &server{
 		name: "redis", way: socket, words: "commands",
 		about: "Redis " + version + ", socket, appendfsync always; scs on goredisstore",
@@ -146,7 +126,7 @@ func newRedis() (*server, error) {
 			text, err := client.Info(ctx, "commandstats").Result()
 			return commands(text), err
 		},
-		stop: func() error { return errors.Join(client.Close(), stop()) },
+		stop: func() error { return errors.Join(client.Close(), run.Stop(), os.RemoveAll(dir)) },
 	}, nil
 }
 

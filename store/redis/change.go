@@ -57,8 +57,12 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 // piece is how many records a script touches, ends or loads at most where it may take several.
 const piece = 100
 
-// reapPiece is how many records a script ends that expired. It is short, since others wait meanwhile.
-const reapPiece = 10
+// A script that sweeps looks at so few records, since others wait meanwhile, and a call of Reap runs so
+// many of them: more may be marked for a look than are over.
+const (
+	reapPiece = 10
+	reapMost  = 100
+)
 
 // Touch implements [counterfoil.Store].
 func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
@@ -99,7 +103,7 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 // Reap implements [counterfoil.Store], in scripts of at most 10 records or 100 log entries each.
 func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
 	var out counterfoil.Reaped
-	for {
+	for range reapMost {
 		got, err := s.call(ctx, "reap", args{}.int(r.Before.UnixMilli()).int(int64(max(0, min(reapPiece, r.Max-out.Records)))))
 		if err != nil {
 			return out, err

@@ -47,14 +47,15 @@ local function unstub(m)
   }
 end
 
--- due notes the end and makes the record expire by itself: SLACK ms after it at the earliest, counted
--- from the last use, so that neither clock nor skew can make it early.
+-- lives makes the record expire by itself: SLACK ms after its end at the earliest, counted from the last
+-- use, so that neither clock nor skew can make it early. due also marks when to look whether it is over.
 local SLACK = 300000
-local function due(r)
+local function lives(r)
   local e = math.min(r.idle, r.abs)
-  redis.call('ZADD', G .. 'due', whole(e), stub(r))
   redis.call('PEXPIRE', G .. 'r:' .. r.id, whole(math.max(0, e - r.seen) + SLACK))
+  return e
 end
+local function due(r) redis.call('ZADD', G .. 'due', whole(lives(r)), stub(r)) end
 
 local function links(r)
   local l = {}
