@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"net/http"
 
@@ -21,7 +20,7 @@ func managerOn(store closingStore, cfg counterfoil.Config) (m *counterfoil.Manag
 	cfg.Store, cfg.Clock, cfg.Logger = store, counterfoil.SystemClock(), slog.New(slog.DiscardHandler)
 	if cfg.Keys == nil {
 		now, _ := cfg.Clock.Now()
-		if cfg.Keys, err = keyring.Generate(now, rand.Reader); err != nil {
+		if cfg.Keys, err = keyring.Generate(now, nil); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -39,7 +39,7 @@ func shardOf(key [16]byte) int { return int(binary.BigEndian.Uint16(key[:]) >> 6
 
 const (
 	fewest  = 8 // heads of an index that is not empty
-	perHead = 2 // records, when it grows
+	perHead = 1 // record, when it grows
 )
 
 func (x *index[A]) head(key *[16]byte) *(*record) {

@@ -19,7 +19,7 @@ type journal struct {
 	chunks      []*chunk // full but for the last
 
 	// What only the holder of Store.mu uses:
-	ops      tables[counterfoil.OpID, uint64] // position of the entry with that operation
+	ops      operations
 	outcomes table[uint64, counterfoil.Revoked]
 	bulk     []uint64 // positions of the ended-subject and ended-all entries, rising
 }
@@ -27,7 +27,7 @@ type journal struct {
 // write adds an entry that has its Seq already; nobody sees it before it is published.
 func (j *journal) write(e *counterfoil.Entry) {
 	if e.Op != (counterfoil.OpID{}) {
-		j.ops.set(e.Op, e.Seq)
+		j.ops.add(e.Op, e.Seq)
 	}
 	if e.Kind == counterfoil.EntryEndedSubject || e.Kind == counterfoil.EntryEndedAll {
 		j.bulk = append(j.bulk, e.Seq)
@@ -65,8 +65,10 @@ func (j *journal) place(seq uint64) (c *chunk, i int) {
 
 // find returns the entry of an operation that is still in the log.
 func (j *journal) find(op counterfoil.OpID) (e counterfoil.Entry, ok bool) {
-	if seq := j.ops.get(op); seq != 0 {
-		return j.at(seq), true
+	for seq := range j.ops.at(op) {
+		if e := j.at(seq); e.Op == op {
+			return e, true
+		}
 	}
 	return e, false
 }
@@ -133,8 +135,8 @@ func (j *journal) trim(before time.Time, seq uint64, limit int) (n int, more boo
 
 func (j *journal) forget(e *counterfoil.Entry) {
 	seq := e.Seq
-	if e.Op != (counterfoil.OpID{}) && j.ops.get(e.Op) == seq {
-		j.ops.remove(e.Op)
+	if e.Op != (counterfoil.OpID{}) {
+		j.ops.remove(e.Op, seq)
 		j.outcomes.remove(seq)
 	}
 	if len(j.bulk) > 0 && j.bulk[0] == seq {

@@ -29,11 +29,3 @@ func (t *table[K, V]) remove(k K) {
 	}
 	t.m, t.peak = m, len(m)
 }
-
-// tables spreads keys that are hashes or random over 256 tables.
-type tables[K ~[16]byte, V any] [256]table[K, V]
-
-func (t *tables[K, V]) of(k K) *table[K, V] { return &t[k[0]] }
-func (t *tables[K, V]) get(k K) V           { return t.of(k).m[k] }
-func (t *tables[K, V]) set(k K, v V)        { t.of(k).set(k, v) }
-func (t *tables[K, V]) remove(k K)          { t.of(k).remove(k) }
