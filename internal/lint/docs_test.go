@@ -107,7 +107,7 @@ func TestPagesSayIt(t *testing.T) {
 		{"docs/architecture.md", "The server decides expiry; Max-Age is a courtesy to the browser."},
 		{"README.md", "The key file is protected by its mode (0600), not encrypted."},
 		{"docs/keys.md", "Not wrapped yet."},
-		{"docs/operations.md", "So all sessions end before it serves"},
+		{"docs/operations.md", "Nothing that was ended comes back"},
 		{"docs/threat-model.md", "Whoever holds a retired token can end that session."},
 		{"docs/threat-model.md", "A client that falls back looks like a thief"},
 		{"docs/library.md", "unknown is not \"signed out\""},
