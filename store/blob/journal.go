@@ -129,7 +129,7 @@ func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, there
 	t := &tx{s: s.state}
 	for i, c := range calls {
 		if t.size > roundBytes {
-			calls, left = calls[:i], calls[i:]
+			left = calls[i:]
 			break
 		}
 		if c.err = c.ctx.Err(); c.err != nil {
