@@ -134,6 +134,13 @@ func (f *flood) created(id ID) {
 	}
 }
 
+// forgetDead makes every token be asked for again: what a former log did not know may be in this one.
+func (f *flood) forgetDead() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.dead[:])
+}
+
 // outages lets an outage of the store be told once a second, not once a request.
 type outages struct {
 	mu   sync.Mutex

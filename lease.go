@@ -220,9 +220,11 @@ func (m *Manager) sendPoll(ctx context.Context, p Poll) (Page, error) {
 	return page, err
 }
 
-// forgetAll empties the cache, voids the loads under way, and looks after every stream.
+// forgetAll empties the cache, voids the loads under way, asks again for tokens that were found dead, and
+// looks after every stream.
 func (m *Manager) forgetAll(why Reason, words string) {
 	m.cache.flush()
+	m.flood.forgetDead()
 	for _, w := range m.watches.all() {
 		m.recheckAfter(w, 0)
 	}

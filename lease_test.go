@@ -223,3 +223,40 @@ func TestSignOutUnknown(t *testing.T) { // G2, G9
 		t.Errorf("afterwards: %v", v)
 	}
 }
+
+// A session that a former primary did not know is asked for again once the node knows of the new one.
+// Found by the simulation: the node went on refusing it for a minute.
+func TestG9UnknownToFormerPrimary(t *testing.T) { // R16, PD8
+	var store *polled
+	former := false
+	other := ""
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		store = &polled{poll: func(p counterfoil.Page, err error) (counterfoil.Page, error) { p.Incarnation += other; return p, err }}
+		store.Store = &amnesiac{c.Store, &former}
+		c.Store = store
+		c.CacheBytes = -1
+	})
+	r, _ := signIn(t, m, "alice")
+	former = true
+	if _, v := m.Check(r); v != counterfoil.Invalid {
+		t.Fatalf("a session that the store does not know: %v", v)
+	}
+	former, other = false, " of another server"
+	clock.Advance(4 * time.Second)
+	if _, v := m.Check(r); v != counterfoil.Valid {
+		t.Errorf("when the node knows of the new server: %v", v)
+	}
+}
+
+// amnesiac is a store that for a while knows no session.
+type amnesiac struct {
+	counterfoil.Store
+	former *bool
+}
+
+func (s *amnesiac) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
+	if *s.former {
+		return nil, counterfoil.ErrNotFound
+	}
+	return s.Store.Load(ctx, id)
+}

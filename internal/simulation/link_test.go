@@ -16,7 +16,7 @@ type link struct {
 	w                 *world
 	on                *machine
 	node              *node
-	known             string            // the log last polled
+	known             string            // the log of the server that last answered: another's is not believed any more
 	count             map[string]uint64 // calls that no request made, by method
 	open              []*call           // those that wait for an answer, and some that did
 }
@@ -95,7 +95,7 @@ func (c *call) plan() {
 	lost, unheard, silent := d.Float64() < n.lose, d.Float64() < n.lose, d.Float64() < 0.5
 	again := d.Float64() < n.twice
 	late := time.Duration(d.Int64N(int64(6 * time.Second)))
-	c.astray = c.l.on.astray && d.Float64() < 0.7
+	c.astray = c.l.on.astray && (c.l.on.name%2 == 0 || d.Float64() < 0.7)
 	if again && c.writes {
 		w.after(out+late, func() {
 			if !w.db.down && !w.direct {
@@ -182,13 +182,16 @@ func (c *call) serve() {
 	d := w.db
 	store := d.store
 	switch {
-	case c.astray && (c.writes || c.l.known != d.formerLog): // what cannot be committed without a standby; what is not of the log last polled
+	case c.astray && (c.writes || c.l.known != d.formerLog): // what it cannot commit without its standby; and see known
 		c.err = errDown
 		return
 	case c.astray:
 		store = d.former
 	case c.method == "Load" && d.broken.replica > 0:
 		store = d.late(w.now() - d.broken.replica)
+	}
+	if !c.astray {
+		c.l.known = d.log
 	}
 	c.out, c.err = c.apply(store)
 	if !c.writes {
@@ -306,9 +309,6 @@ func (l *link) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, 
 		}
 		return polled{page, p}, err
 	})
-	if out.Incarnation != "" {
-		l.known = out.Incarnation
-	}
 	return out.Page, err
 }
 
