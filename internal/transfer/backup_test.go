@@ -95,7 +95,7 @@ func (h *house) restoring(file []byte, to transfer.Side) transfer.RestoreJob {
 // ended at any time since never does, nor a password that was changed.
 func TestRestore(t *testing.T) {
 	server := newServer(t)
-	for name, open := range map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t)} {
+	for name, open := range map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "blob": inFolder} {
 		for _, same := range []bool{false, true} {
 			t.Run(map[bool]string{false: "into an empty ", true: "into the same "}[same]+name, func(t *testing.T) {
 				p := newPlace(t)

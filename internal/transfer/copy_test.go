@@ -31,7 +31,7 @@ func (c impatient) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 // is signed in, who was signed out is not.
 func TestCopy(t *testing.T) {
 	server := newServer(t)
-	kinds := map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t)}
+	kinds := map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "blob": inFolder}
 	for from, openFrom := range kinds {
 		for to, openTo := range kinds {
 			t.Run(from+" to "+to, func(t *testing.T) {

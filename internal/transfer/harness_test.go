@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/transfer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/sessiontest"
+	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
@@ -131,6 +132,14 @@ func inPostgres(server *postgrestest.Server) func(*testing.T) transfer.Side {
 		t.Cleanup(func() { must(t, s.Close()) })
 		return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: "postgres:"}
 	}
+}
+
+func inFolder(t *testing.T) transfer.Side {
+	t.Helper()
+	s, err := blob.Open(t.Context(), "file://"+filepath.Join(t.TempDir(), "objects"), blob.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: "file:"}
 }
 
 func inRedis(t *testing.T) func(*testing.T) transfer.Side {
