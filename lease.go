@@ -22,6 +22,7 @@ type lease struct {
 	incarnation string
 	applied     uint64
 	acking      atomic.Bool // a poll that acknowledges is due
+	hinted      atomic.Bool // a poll is due, because of a hint
 
 	node atomic.Pointer[string] // as the store knows this node
 

@@ -52,6 +52,7 @@ type Manager struct {
 	shutOut     shutOut
 	metered     *metered
 	lag         lag
+	hints       hints
 	outages     outages
 }
 
@@ -119,6 +120,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.log.Warn("session cookies travel over plain http: for development on this machine only")
 	}
 	m.pollForever()
+	if from, can := cfg.Store.(Hinter); can && m.shared {
+		m.background.after(0, func() { m.listen(from) })
+	}
 	m.reapForever(m.jitter(30 * time.Second))
 	return m, nil
 }
@@ -188,6 +192,7 @@ func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
 // the store. The store stays open; a request still under way may fail.
 func (m *Manager) Close(ctx context.Context) error {
 	m.background.close()
+	m.hints.swap(nil)
 	m.watches.close()
 	err := m.writeTouches(ctx)
 	if err != nil {

@@ -49,7 +49,7 @@ func TestOutages(t *testing.T) {
 		}
 		all := []outage{
 			{"stopped", on.crash, on.recover, true, 0, back},
-			{"started again at once", func() error { return errors.Join(on.crash(), on.recover()) }, func() error { return nil }, false, 0, back},
+			{"started again at once", func() error { return errors.Join(on.crash(), on.recover()) }, func() error { return nil }, false, lease / 4, back},
 			{"connections reset", leads(refuse), leads(pass), true, 0, back},
 			{"half open", leads(swallow), leads(pass), true, 0, 2 * back},
 			{"held up", leads(hold), leads(pass), true, 0, back},

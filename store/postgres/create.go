@@ -119,6 +119,9 @@ func (t *tx) create(ctx context.Context, r *counterfoil.Record, c counterfoil.Cr
 		}
 	}
 	t.remove(&gone)
+	if len(gone.ids) > 0 {
+		t.hint()
+	}
 	e := of(c.Entry, r)
 	e.Kind = counterfoil.EntryCreated
 	t.append(append(gone.entries, e), &done.Seq)

@@ -67,6 +67,7 @@ func (t *tx) revoke(ctx context.Context, e counterfoil.Entry, found, under []*co
 	done.Count = len(gone.ids)
 	done.Ended = gone.ids[:min(len(gone.ids), counterfoil.MaxEndedListed)]
 	t.remove(&gone)
+	t.hint()
 	t.append(gone.entries, &done.Seq)
 	t.remember(e.Op, answered{session: e.Session, number: uint64(done.Count), ended: done.Ended})
 	return nil
@@ -231,6 +232,7 @@ func (t *tx) endAll(ctx context.Context, e counterfoil.Entry, done *counterfoil.
 		return err
 	}
 	t.last.Queue("DELETE FROM cf_session")
+	t.hint()
 	t.append([]counterfoil.Entry{e}, &done.Seq)
 	t.remember(e.Op, answered{number: uint64(done.Count), ended: done.Ended})
 	return nil

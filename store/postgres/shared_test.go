@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -96,5 +97,72 @@ func TestWaitForTheOtherNode(t *testing.T) {
 	}
 	if w := wait(); w.Nodes != 1 {
 		t.Errorf("without the other node it took %+v", w)
+	}
+}
+
+// A node hears of an end as soon as it is there, whichever way it came about, and is told when it can
+// hear no more. R9
+func TestHints(t *testing.T) {
+	ctx, dsn := context.Background(), empty(t)
+	s, other := open(t, dsn), open(t, dsn)
+	heard, lost := make(chan struct{}, 100), make(chan struct{})
+	stop, err := s.Hints(ctx, func() { heard <- struct{}{} }, func() { close(lost) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	subject := newSubject()
+	create := func(c counterfoil.Creation) *counterfoil.Record {
+		t.Helper()
+		r := session(subject)
+		c.Entry.Op = counterfoil.OpID(newSubject())
+		if _, err := other.Create(ctx, r, c); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	plain := counterfoil.Creation{Entry: counterfoil.Entry{Kind: counterfoil.EntryCreated, Reason: counterfoil.ReasonSignIn, Time: noon}}
+	limited := plain
+	limited.Limit = counterfoil.Limit{Max: 1, Now: noon}
+	end := func(e counterfoil.Entry) {
+		t.Helper()
+		e.Op, e.Time, e.Reason = counterfoil.OpID(newSubject()), noon, counterfoil.ReasonRevoked
+		if _, err := other.Revoke(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create(plain)
+	for name, act := range map[string]func(){
+		"one ends":       func() { end(counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: create(plain).ID}) },
+		"a subject's":    func() { end(counterfoil.Entry{Kind: counterfoil.EntryEndedSubject, Subject: subject}); create(plain) },
+		"all":            func() { end(counterfoil.Entry{Kind: counterfoil.EntryEndedAll}); create(plain) },
+		"over the limit": func() { create(limited) },
+	} {
+		act()
+		select {
+		case <-heard:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: nothing is heard", name)
+		}
+	}
+	if n := len(heard); n != 0 {
+		t.Errorf("%d hints too many", n)
+	}
+	if err := errors.Join(server.Crash(), server.Recover()); err != nil {
+		t.Fatal(err)
+	}
+	<-lost
+}
+
+// Whoever stops listening hears nothing more, and says nothing of having lost the connection.
+func TestHintsStop(t *testing.T) {
+	s := open(t, empty(t))
+	stop, err := s.Hints(context.Background(), func() {}, func() { t.Error("lost") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"runtime"
 	"testing"
 	"time"
 
@@ -118,5 +120,95 @@ func TestWaitForTheOtherNode(t *testing.T) {
 	}
 	if w := wait(); w.Nodes != 1 {
 		t.Errorf("without the other node it took %+v", w)
+	}
+}
+
+// A node hears of an end as soon as it is there, whichever way it came about, and is told when it can
+// hear no more. R9
+func TestHints(t *testing.T) {
+	on := own(t)
+	s, other := open(t, on.DSN(), "p"), open(t, on.DSN(), "p")
+	ctx := context.Background()
+	heard, lost := make(chan struct{}, 100), make(chan struct{})
+	stop, err := s.Hints(ctx, func() { heard <- struct{}{} }, func() { close(lost) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for on.ask(t, "PUBSUB", "NUMSUB", "{p}:ended").([]any)[1] == int64(0) {
+		runtime.Gosched()
+	}
+	subject := counterfoil.SubjectHash(random16())
+	create := func(c counterfoil.Creation) *counterfoil.Record {
+		t.Helper()
+		r := record(subject)
+		c.Entry.Op = random16()
+		if _, err := other.Create(ctx, r, c); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	plain := counterfoil.Creation{Entry: counterfoil.Entry{Kind: counterfoil.EntryCreated, Reason: counterfoil.ReasonSignIn, Time: start}}
+	limited := plain
+	limited.Limit = counterfoil.Limit{Max: 1, Now: start}
+	end := func(e counterfoil.Entry) {
+		t.Helper()
+		e.Op, e.Time, e.Reason = random16(), start, counterfoil.ReasonRevoked
+		if _, err := other.Revoke(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create(plain)
+	for name, act := range map[string]func(){
+		"one ends":       func() { end(counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: create(plain).ID}) },
+		"a subject's":    func() { end(counterfoil.Entry{Kind: counterfoil.EntryEndedSubject, Subject: subject}); create(plain) },
+		"all":            func() { end(counterfoil.Entry{Kind: counterfoil.EntryEndedAll}); create(plain) },
+		"over the limit": func() { create(limited) },
+	} {
+		act()
+		select {
+		case <-heard:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: nothing is heard", name)
+		}
+	}
+	if n := len(heard); n != 0 {
+		t.Errorf("%d hints too many", n)
+	}
+	on.Crash()
+	if err := on.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	<-lost
+}
+
+// Whoever stops listening hears nothing more, and says nothing of having lost the connection.
+func TestHintsStop(t *testing.T) {
+	s := open(t, own(t).DSN(), "p")
+	stop, err := s.Hints(context.Background(), func() {}, func() { t.Error("lost") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A user who may not use channels ends sessions all the same.
+func TestNoChannels(t *testing.T) {
+	on := own(t)
+	on.ask(t, "ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "resetchannels")
+	at, err := url.Parse(on.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.User = url.UserPassword("narrow", "secret")
+	s := open(t, at.String(), "p")
+	r := record(counterfoil.SubjectHash(random16()))
+	signIn(t, s, r)
+	done, err := s.Revoke(context.Background(), counterfoil.Entry{Kind: counterfoil.EntryEnded, Op: random16(), Session: r.ID, Reason: counterfoil.ReasonRevoked, Time: start})
+	if err != nil || done.Count != 1 {
+		t.Errorf("%+v, %v", done, err)
 	}
 }

@@ -71,6 +71,8 @@ local function append(e)
   redis.call('XADD', P .. 'log', seq .. '-0', unpack(e))
   return seq
 end
+-- hint tells the other nodes that something has ended; who may not use channels does without.
+local function hint() redis.pcall('PUBLISH', P .. 'ended', '') end
 local function about(r, e)
   for name, v in pairs({ ses = r.id, sub = r.sub, act = r.act, par = r.par, root = r.root }) do
     if v ~= ZERO then

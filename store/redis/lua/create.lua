@@ -54,6 +54,7 @@ for _, r in ipairs(surplus) do
   evicted[#evicted + 1] = r.id
   if load(r.id) then finish(r, 'limit', time) end
 end
+if gone > 0 then hint() end
 local seq = append(about(rec, entry))
 redis.call('SET', G .. 'r:' .. id, rec.fixed .. wide(tonumber(seq), 20) .. head:sub(131) .. body)
 redis.call('ZADD', G .. 'ids', 0, id)

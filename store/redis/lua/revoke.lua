@@ -27,6 +27,7 @@ elseif e.kind == '5' then
   ended = redis.call('ZRANGE', G .. 'ids', 0, 999)
   redis.call('RPUSH', P .. 'swept', redis.call('INCR', P .. 'gen') - 1)
 end
+hint()
 local last, ids = whole(count('head')), table.concat(ended)
 remember(op, { kind = tonumber(e.kind), seq = seq, last = last, count = gone, ended = ids })
 return { 'ok', last, gone, ids }
