@@ -108,7 +108,7 @@ const admitAttempts = 5
 func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kind Kind) {
 	now := m.clock.now()
 	ip := m.clientIP(r)
-	tagged := tagged(&m.macs, &t.selector)
+	tagged := m.tagged(&t.selector, id, now)
 	switch {
 	case m.flood.isDead(id, tagged, now):
 		m.tellRefused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
@@ -138,6 +138,18 @@ func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kin
 	}
 	a.verdict = Unknown // the store does answer: the client's next try may be luckier
 	m.log.Warn("a session changed at every try to check it", "session", id, "tries", admitAttempts)
+}
+
+// tagged reports whether s may be the selector of a session; the key may be one of another node's.
+func (m *Manager) tagged(s *selector, id ID, now instant) bool {
+	if tagged(&m.macs, s) {
+		return true
+	}
+	if m.flood.isDead(id, false, now) {
+		return false
+	}
+	m.learnKeys()
+	return tagged(&m.macs, s)
 }
 
 func (m *Manager) unknown(a *admission, doing string, err error) {

@@ -215,6 +215,10 @@ func (m *Manager) openIdentity(rec *Record) (*identity, error) {
 	}
 	aad := partData(make([]byte, 0, dataRoom), m.storeID, "identity", rec.ID[:], rec.IdentityCount)
 	plain, err := m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
+	if errors.Is(err, keyring.ErrNoKey) {
+		m.learnKeys()
+		plain, err = m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}

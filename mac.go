@@ -3,6 +3,7 @@ package counterfoil
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 // ones are kept for the next call. It grows by a few entries a rotation of keys.
 type macs struct {
 	keys  *keyring.Ring
+	learn func()   // asks for keys that the ring does not have yet
 	keyed sync.Map // the sub-key, *[32]byte: *sync.Pool of *keyedMAC
 }
 
@@ -25,6 +27,10 @@ type keyedMAC struct {
 // under returns the MAC of text under a usable key's sub-key for one purpose.
 func (m *macs) under(id keyring.KeyID, p keyring.Purpose, text []byte) ([sha256.Size]byte, error) {
 	key, err := m.keys.Derive(id, p)
+	if errors.Is(err, keyring.ErrNoKey) {
+		m.learn()
+		key, err = m.keys.Derive(id, p)
+	}
 	if err != nil {
 		return [sha256.Size]byte{}, err
 	}

@@ -21,6 +21,7 @@ import (
 type Manager struct {
 	store      Store // metered
 	keys       *keyring.Ring
+	keyReader  keyReader
 	macs       macs
 	policy     Policy
 	cookies    cookies
@@ -104,7 +105,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	m.metered = &metered{Store: cfg.Store, clock: clock}
 	m.store = m.metered
 	m.cache = newNearCache(bytes)
-	m.macs.keys = cfg.Keys
+	m.macs.keys, m.macs.learn = cfg.Keys, m.learnKeys
 	if m.skew.allowed = cfg.Skew; cfg.Skew == 0 {
 		m.skew.allowed = 10 * time.Second
 	}

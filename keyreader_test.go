@@ -1,0 +1,62 @@
+package counterfoil_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/sessiontest"
+)
+
+// A node that has read the rotated key file makes sessions that another, which has not, admits all the
+// same: it reads the file when it meets a key that it does not have, and not for every token that
+// nobody issued. CD15
+func TestKeyOfAnotherNode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data", "keys")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ring := func() *keyring.Ring {
+		r, _, err := keyring.Resolve(keyring.Options{Env: func(string) (string, bool) { return "", false }, OwnPath: path, Now: time.Unix(2e9, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	rings := [2]*keyring.Ring{ring(), ring()}
+	var store counterfoil.Store
+	a, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Keys, store = rings[0], c.Store })
+	b, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.Keys, c.Store, c.Clock = rings[1], store, clock })
+
+	old, _ := signIn(t, a, "alice")
+	if _, err := rings[0].Rotate(time.Unix(2e9+1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	forged := httptest.NewRequest("GET", "/", nil)
+	forged.Header.Set("Cookie", sessionCookie+"=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	if _, v := b.Check(forged); v != counterfoil.Invalid {
+		t.Errorf("a token that nobody issued: %v", v)
+	}
+	if len(rings[1].Usable()) != 2 {
+		t.Error("a token of an unknown key does not make the node look at the file")
+	}
+	if _, err := rings[0].Rotate(time.Unix(2e9+2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	forged.Header.Set("Cookie", sessionCookie+"=BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA")
+	if b.Check(forged); len(rings[1].Usable()) != 2 {
+		t.Error("every token makes the node look at the file")
+	}
+	clock.Advance(2 * time.Second)
+	fresh, _ := signIn(t, a, "alice")
+	if _, v := b.Check(fresh); v != counterfoil.Valid {
+		t.Errorf("a session made after the rotation: %v", v)
+	}
+	if _, v := b.Check(old); v != counterfoil.Valid {
+		t.Errorf("a session made before the rotation: %v", v)
+	}
+}
