@@ -92,6 +92,9 @@ func (m *Manager) writeTouches(ctx context.Context) error {
 				delete(t.pending, done.ID)
 			}
 		}
+		if len(t.pending) == 0 {
+			t.pending = make(map[ID]Touch) // a map keeps the room of its busiest moment
+		}
 		t.mu.Unlock()
 	}
 	return nil

@@ -19,7 +19,7 @@ var house = map[string][]string{
 	"account":            {"."}, // its rules end sessions
 	"account/memaccount": {"account"},
 	"store":              {".", "keyring", "account", "store/internal"},
-	"store/internal":     {"."},
+	"store/internal":     {".", "account"},
 	"store/memory":       {".", "keyring", "store/internal"},
 
 	"storetest":           {".", "keyring"},

@@ -4,34 +4,14 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
 
 // accounts is the account store in the same database.
 type accounts struct{ *Store }
-
-const accountColumns = "name, operator, disabled, password, epoch, created, changed, revision"
-
-func scanAccount(row pgx.Row) (*account.Account, error) {
-	var a account.Account
-	var epoch, revision int64
-	var created, changed string
-	if err := row.Scan(&a.Name, &a.Operator, &a.Disabled, &a.Password, &epoch, &created, &changed, &revision); err != nil {
-		return nil, err
-	}
-	a.Epoch, a.Revision = uint64(epoch), uint64(revision)
-	var err error
-	if a.Created, err = time.Parse(time.RFC3339Nano, created); err != nil {
-		return nil, err
-	}
-	a.Changed, err = time.Parse(time.RFC3339Nano, changed)
-	return &a, err
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Add implements account.Store.
 func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) error {
@@ -46,8 +26,8 @@ func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) e
 		case exists:
 			return account.ErrExists
 		}
-		t.last.Queue("INSERT INTO cf_account ("+accountColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, 1)",
-			a.Name, a.Operator, a.Disabled, a.Password, int64(a.Epoch), stamp(a.Created), stamp(a.Changed))
+		t.last.Queue("INSERT INTO cf_account ("+sqlrow.AccountColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, 1)",
+			a.Name, a.Operator, a.Disabled, a.Password, int64(a.Epoch), sqlrow.Stamp(a.Created), sqlrow.Stamp(a.Changed))
 		return nil
 	})
 	if err == nil {
@@ -59,7 +39,7 @@ func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) e
 // Get implements account.Store.
 func (s accounts) Get(ctx context.Context, name string) (a *account.Account, err error) {
 	err = s.read(ctx, func(c *pgx.Conn) (err error) {
-		a, err = scanAccount(c.QueryRow(ctx, "SELECT "+accountColumns+" FROM cf_account WHERE name = $1", name))
+		a, err = sqlrow.Account(c.QueryRow(ctx, "SELECT "+sqlrow.AccountColumns+" FROM cf_account WHERE name = $1", name))
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = account.ErrNotFound
 		}
@@ -73,7 +53,7 @@ func (s accounts) Update(ctx context.Context, a *account.Account) error {
 	err := s.write(ctx, nil, func(t *tx) error {
 		tag, err := t.Exec(ctx, "UPDATE cf_account SET operator = $1, disabled = $2, password = $3, epoch = $4, created = $5, changed = $6, revision = revision + 1 "+
 			"WHERE name = $7 AND revision = $8",
-			a.Operator, a.Disabled, a.Password, int64(a.Epoch), stamp(a.Created), stamp(a.Changed), a.Name, int64(a.Revision))
+			a.Operator, a.Disabled, a.Password, int64(a.Epoch), sqlrow.Stamp(a.Created), sqlrow.Stamp(a.Changed), a.Name, int64(a.Revision))
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
 		}
@@ -99,10 +79,10 @@ func (s accounts) All(ctx context.Context) iter.Seq2[*account.Account, error] {
 			err := s.read(ctx, func(c *pgx.Conn) error {
 				found = nil
 				return each(ctx, c, func(row pgx.Row) error {
-					a, err := scanAccount(row)
+					a, err := sqlrow.Account(row)
 					found = append(found, a)
 					return err
-				}, "SELECT "+accountColumns+" FROM cf_account WHERE name > $1 ORDER BY name LIMIT $2", after, page)
+				}, "SELECT "+sqlrow.AccountColumns+" FROM cf_account WHERE name > $1 ORDER BY name LIMIT $2", after, page)
 			})
 			if err != nil {
 				yield(nil, err)

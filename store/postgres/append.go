@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -30,10 +31,10 @@ func (t *tx) append(entries []counterfoil.Entry, seq *uint64) {
 		reasons                                                     []string
 	)
 	for _, e := range entries {
-		kinds, ops, sessions = append(kinds, int16(e.Kind)), append(ops, blob(e.Op)), append(sessions, blob(e.Session))
-		subjects, actors = append(subjects, blob(e.Subject)), append(actors, blob(e.Actor))
-		parents, roots = append(parents, blob(e.Parent)), append(roots, blob(e.Root))
-		spared, ds = append(spared, joinIDs(e.Except)), append(ds, e.Detail)
+		kinds, ops, sessions = append(kinds, int16(e.Kind)), append(ops, sqlrow.Blob(e.Op)), append(sessions, sqlrow.Blob(e.Session))
+		subjects, actors = append(subjects, sqlrow.Blob(e.Subject)), append(actors, sqlrow.Blob(e.Actor))
+		parents, roots = append(parents, sqlrow.Blob(e.Parent)), append(roots, sqlrow.Blob(e.Root))
+		spared, ds = append(spared, sqlrow.JoinIDs(e.Except)), append(ds, e.Detail)
 		epochs, revisions = append(epochs, int64(e.Epoch)), append(revisions, int64(e.Revision))
 		reasons, times, keys = append(reasons, string(e.Reason)), append(times, e.Time.UnixMilli()), append(keys, int64(e.DetailKey))
 	}
@@ -68,7 +69,7 @@ func recall(b *pgx.Batch, op counterfoil.OpID, first **answered) {
 		var seq, number int64
 		var session, ended []byte
 		err := row.Scan(&seq, &session, &number, &ended)
-		*first = &answered{uint64(seq), fromBlob[counterfoil.ID](session), uint64(number), splitIDs(ended)}
+		*first = &answered{uint64(seq), sqlrow.FromBlob[counterfoil.ID](session), uint64(number), sqlrow.SplitIDs(ended)}
 		return err
 	}, "UPDATE cf_op SET seq = seq WHERE op = $1 RETURNING seq, session, number, ended", op[:])
 }
@@ -79,5 +80,5 @@ func (t *tx) remember(op counterfoil.OpID, a answered) {
 		return
 	}
 	t.last.Queue("INSERT INTO cf_op (op, seq, session, number, ended) SELECT $1, seq, $2, $3, $4 FROM cf_log_head",
-		op[:], blob(a.session), int64(a.number), joinIDs(a.ended))
+		op[:], sqlrow.Blob(a.session), int64(a.number), sqlrow.JoinIDs(a.ended))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -76,7 +77,7 @@ func (k *before) ask(b *pgx.Batch, r *counterfoil.Record, c counterfoil.Creation
 		queueEach(b, func(row pgx.Row) error {
 			var id []byte
 			err := row.Scan(&id)
-			k.live = append(k.live, fromBlob[counterfoil.ID](id))
+			k.live = append(k.live, sqlrow.FromBlob[counterfoil.ID](id))
 			return err
 		}, "SELECT id FROM cf_session WHERE subject = $1 AND kind = $2 AND parent IS NULL AND idle_end > $3 AND absolute_end > $3 ORDER BY "+order+", born",
 			r.Subject[:], int16(r.Kind), c.Limit.Now.UnixMilli())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 		case counterfoil.EntryEnded:
 			askFamily(b, e.Session, &found, &under)
 		case counterfoil.EntryEndedSubject:
-			members(b, &found, "id IN (SELECT id FROM cf_session WHERE subject = $1 UNION SELECT id FROM cf_session WHERE actor = $1) ORDER BY id", blob(e.Subject))
+			members(b, &found, "id IN (SELECT id FROM cf_session WHERE subject = $1 UNION SELECT id FROM cf_session WHERE actor = $1) ORDER BY id", sqlrow.Blob(e.Subject))
 		}
 	}
 	err := s.writeAfter(ctx, locks, ask, func(t *tx) error {
@@ -119,8 +120,8 @@ func scanMember(row pgx.Row, more ...any) (*counterfoil.Record, error) {
 	var epoch int64
 	err := row.Scan(append([]any{&id, &subject, &actor, &parent, &root, &epoch}, more...)...)
 	return &counterfoil.Record{
-		ID: fromBlob[counterfoil.ID](id), Parent: fromBlob[counterfoil.ID](parent), Root: fromBlob[counterfoil.ID](root),
-		Subject: fromBlob[counterfoil.SubjectHash](subject), Actor: fromBlob[counterfoil.SubjectHash](actor), Epoch: uint64(epoch),
+		ID: sqlrow.FromBlob[counterfoil.ID](id), Parent: sqlrow.FromBlob[counterfoil.ID](parent), Root: sqlrow.FromBlob[counterfoil.ID](root),
+		Subject: sqlrow.FromBlob[counterfoil.SubjectHash](subject), Actor: sqlrow.FromBlob[counterfoil.SubjectHash](actor), Epoch: uint64(epoch),
 	}, err
 }
 
@@ -222,7 +223,7 @@ func (t *tx) endAll(ctx context.Context, e counterfoil.Entry, done *counterfoil.
 	err := each(ctx, t.Conn, func(row pgx.Row) error {
 		var id []byte
 		err := row.Scan(&id)
-		done.Ended = append(done.Ended, fromBlob[counterfoil.ID](id))
+		done.Ended = append(done.Ended, sqlrow.FromBlob[counterfoil.ID](id))
 		return err
 	}, "SELECT id FROM cf_session LIMIT $1", counterfoil.MaxEndedListed)
 	if err != nil {

@@ -1,49 +1,11 @@
 package postgres
 
 import (
-	"time"
-
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
-
-// bytes16 are the types that are stored as 16 bytes, or NULL if zero.
-type bytes16 interface {
-	counterfoil.ID | counterfoil.SubjectHash | counterfoil.OpID
-}
-
-func blob[T bytes16](v T) []byte {
-	if v == (T{}) {
-		return nil
-	}
-	b := [16]byte(v)
-	return b[:]
-}
-
-func fromBlob[T bytes16](b []byte) (v T) {
-	if len(b) == 16 {
-		v = T(b)
-	}
-	return v
-}
-
-func joinIDs(ids []counterfoil.ID) []byte {
-	var b []byte
-	for _, id := range ids {
-		b = append(b, id[:]...)
-	}
-	return b
-}
-
-func splitIDs(b []byte) (ids []counterfoil.ID) {
-	for ; len(b) >= 16; b = b[16:] {
-		ids = append(ids, counterfoil.ID(b[:16]))
-	}
-	return ids
-}
-
-func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, born, revision, " +
 	"created, seen, idle_end, absolute_end, identity_key, values_key, verifier_key, selector_key, " +
@@ -56,7 +18,7 @@ const insertRecord = "INSERT INTO cf_session (" + recordColumns + ", due) " +
 
 func recordValues(r *counterfoil.Record) []any {
 	return []any{
-		r.ID[:], int16(r.Version), int16(r.Kind), blob(r.Subject), blob(r.Actor), blob(r.Parent), blob(r.Root), int64(r.Epoch),
+		r.ID[:], int16(r.Version), int16(r.Kind), sqlrow.Blob(r.Subject), sqlrow.Blob(r.Actor), sqlrow.Blob(r.Parent), sqlrow.Blob(r.Root), int64(r.Epoch),
 		r.Created.UnixMilli(), r.Seen.UnixMilli(), r.IdleEnd.UnixMilli(), r.AbsoluteEnd.UnixMilli(),
 		int64(r.IdentityKey), int64(r.ValuesKey), int64(r.VerifierKey), int64(r.SelectorKey),
 		int64(r.IdentityCount), int64(r.ValuesCount), r.Identity, r.Values,
@@ -80,12 +42,12 @@ func scanRecord(row pgx.Row) (*counterfoil.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ID, r.Version, r.Kind = fromBlob[counterfoil.ID](id), uint8(version), counterfoil.Kind(kind)
-	r.Subject, r.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	r.Parent, r.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	r.ID, r.Version, r.Kind = sqlrow.FromBlob[counterfoil.ID](id), uint8(version), counterfoil.Kind(kind)
+	r.Subject, r.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
+	r.Parent, r.Root = sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
 	r.Epoch, r.Born, r.Revision = uint64(epoch), uint64(born), uint64(revision)
-	r.Created, r.Seen = fromMilli(created), fromMilli(seen)
-	r.IdleEnd, r.AbsoluteEnd = fromMilli(idle), fromMilli(absolute)
+	r.Created, r.Seen = sqlrow.Time(created), sqlrow.Time(seen)
+	r.IdleEnd, r.AbsoluteEnd = sqlrow.Time(idle), sqlrow.Time(absolute)
 	r.IdentityKey, r.ValuesKey = keyring.KeyID(identityKey), keyring.KeyID(valuesKey)
 	r.VerifierKey, r.SelectorKey = keyring.KeyID(verKey), keyring.KeyID(selKey)
 	r.IdentityCount, r.ValuesCount = uint64(identityCount), uint64(valuesCount)
@@ -109,11 +71,11 @@ func scanEntry(row pgx.Row, before ...any) (e counterfoil.Entry, err error) {
 	if err != nil || seq == nil {
 		return counterfoil.Entry{}, err
 	}
-	e.Seq, e.Version, e.Kind, e.Op = uint64(*seq), uint8(*version), counterfoil.EntryKind(*kind), fromBlob[counterfoil.OpID](op)
-	e.Session, e.Parent, e.Root = fromBlob[counterfoil.ID](session), fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
-	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	e.Except, e.Epoch, e.Revision = splitIDs(spared), uint64(*epoch), uint64(*revision)
-	e.Reason, e.Time, e.DetailKey = counterfoil.Reason(*reason), fromMilli(*at), keyring.KeyID(*detailKey)
+	e.Seq, e.Version, e.Kind, e.Op = uint64(*seq), uint8(*version), counterfoil.EntryKind(*kind), sqlrow.FromBlob[counterfoil.OpID](op)
+	e.Session, e.Parent, e.Root = sqlrow.FromBlob[counterfoil.ID](session), sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
+	e.Subject, e.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
+	e.Except, e.Epoch, e.Revision = sqlrow.SplitIDs(spared), uint64(*epoch), uint64(*revision)
+	e.Reason, e.Time, e.DetailKey = counterfoil.Reason(*reason), sqlrow.Time(*at), keyring.KeyID(*detailKey)
 	return e, nil
 }
 

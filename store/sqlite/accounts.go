@@ -5,33 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"iter"
-	"time"
 
 	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // accounts is the account store in the same file and behind the same writer.
 type accounts struct{ *Store }
-
-const accountColumns = "name, operator, disabled, password, epoch, created, changed, revision"
-
-func scanAccount(row scanner) (*account.Account, error) {
-	var a account.Account
-	var epoch, revision int64
-	var created, changed string
-	if err := row.Scan(&a.Name, &a.Operator, &a.Disabled, &a.Password, &epoch, &created, &changed, &revision); err != nil {
-		return nil, err
-	}
-	a.Epoch, a.Revision = uint64(epoch), uint64(revision)
-	var err error
-	if a.Created, err = time.Parse(time.RFC3339Nano, created); err != nil {
-		return nil, err
-	}
-	a.Changed, err = time.Parse(time.RFC3339Nano, changed)
-	return &a, err
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // Add implements account.Store.
 func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) error {
@@ -47,8 +27,8 @@ func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) e
 		case exists:
 			return account.ErrExists
 		}
-		_, err := db.exec("INSERT INTO account ("+accountColumns+") VALUES (?,?,?,?,?,?,?,1)",
-			n.Name, n.Operator, n.Disabled, n.Password, int64(n.Epoch), stamp(n.Created), stamp(n.Changed))
+		_, err := db.exec("INSERT INTO account ("+sqlrow.AccountColumns+") VALUES (?,?,?,?,?,?,?,1)",
+			n.Name, n.Operator, n.Disabled, n.Password, int64(n.Epoch), sqlrow.Stamp(n.Created), sqlrow.Stamp(n.Changed))
 		return err
 	})
 	if err == nil {
@@ -60,7 +40,7 @@ func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) e
 // Get implements account.Store.
 func (s accounts) Get(ctx context.Context, name string) (a *account.Account, err error) {
 	err = s.read(ctx, func(db *conn) (err error) {
-		a, err = scanAccount(db.row("SELECT "+accountColumns+" FROM account WHERE name = ?", name))
+		a, err = sqlrow.Account(db.row("SELECT "+sqlrow.AccountColumns+" FROM account WHERE name = ?", name))
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -75,7 +55,7 @@ func (s accounts) Update(ctx context.Context, a *account.Account) error {
 	err := s.write(ctx, true, func(db *conn) error {
 		updated, err := db.exec("UPDATE account SET operator = ?, disabled = ?, password = ?, epoch = ?, created = ?, changed = ?, revision = revision + 1 "+
 			"WHERE name = ? AND revision = ?",
-			n.Operator, n.Disabled, n.Password, int64(n.Epoch), stamp(n.Created), stamp(n.Changed), n.Name, int64(n.Revision))
+			n.Operator, n.Disabled, n.Password, int64(n.Epoch), sqlrow.Stamp(n.Created), sqlrow.Stamp(n.Changed), n.Name, int64(n.Revision))
 		if err != nil || updated == 1 {
 			return err
 		}
@@ -100,10 +80,10 @@ func (s accounts) All(ctx context.Context) iter.Seq2[*account.Account, error] {
 			var found []*account.Account
 			err := s.read(ctx, func(db *conn) error {
 				return db.each(func(row scanner) error {
-					a, err := scanAccount(row)
+					a, err := sqlrow.Account(row)
 					found = append(found, a)
 					return err
-				}, "SELECT "+accountColumns+" FROM account WHERE name > ? ORDER BY name LIMIT ?", after, page)
+				}, "SELECT "+sqlrow.AccountColumns+" FROM account WHERE name > ? ORDER BY name LIMIT ?", after, page)
 			})
 			if err != nil {
 				yield(nil, err)

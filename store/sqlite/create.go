@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // Create implements counterfoil.Store.
@@ -127,7 +128,7 @@ func keepLimit(db *conn, r *counterfoil.Record, c counterfoil.Creation) ([]count
 	err := db.each(func(row scanner) error {
 		var id []byte
 		err := row.Scan(&id)
-		live = append(live, fromBlob[counterfoil.ID](id))
+		live = append(live, sqlrow.FromBlob[counterfoil.ID](id))
 		return err
 	}, "SELECT id FROM session WHERE subject = ? AND kind = ? AND parent IS NULL AND idle_end > ? AND absolute_end > ? ORDER BY "+order+", born",
 		r.Subject[:], uint8(r.Kind), now, now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // answered is what a change was answered with.
@@ -29,7 +30,7 @@ func recall(db *conn, op counterfoil.OpID) (*answered, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answered{uint64(seq), fromBlob[counterfoil.ID](session), uint64(number), splitIDs(ended)}, nil
+	return &answered{uint64(seq), sqlrow.FromBlob[counterfoil.ID](session), uint64(number), sqlrow.SplitIDs(ended)}, nil
 }
 
 // remember keeps the answer to op for as long as the log reaches back to it.
@@ -38,6 +39,6 @@ func remember(db *conn, op counterfoil.OpID, a answered) error {
 		return nil
 	}
 	_, err := db.exec("INSERT INTO op (op, seq, session, number, ended) VALUES (?,?,?,?,?)",
-		op[:], int64(a.seq), blob(a.session), int64(a.number), joinIDs(a.ended))
+		op[:], int64(a.seq), blob(a.session), int64(a.number), sqlrow.JoinIDs(a.ended))
 	return err
 }

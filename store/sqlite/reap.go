@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // Bounds of one transaction of Reap, so that nobody waits long behind it, and of what one call
@@ -72,7 +73,7 @@ func reap(db *conn, before time.Time, max int) (n int, more bool, err error) {
 		if n >= max {
 			return n, true, nil
 		}
-		done, err := endOne(db, fromBlob[counterfoil.ID](x.id), x.why, before)
+		done, err := endOne(db, sqlrow.FromBlob[counterfoil.ID](x.id), x.why, before)
 		if err != nil {
 			return 0, false, err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // Load implements counterfoil.Store.
@@ -75,8 +76,8 @@ func update(db *conn, r *counterfoil.Record, changed *counterfoil.Entry) error {
 	}
 	e := *changed
 	e.Kind, e.Session, e.Revision = counterfoil.EntryChanged, r.ID, r.Revision
-	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	e.Parent, e.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	e.Subject, e.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
+	e.Parent, e.Root = sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
 	seq, err := appendEntry(db, e)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // Revoke implements counterfoil.Store.
@@ -62,8 +63,8 @@ func members(db *conn, where string, args ...any) (found []member, err error) {
 		var epoch int64
 		err := row.Scan(&m.row, &id, &subject, &actor, &parent, &root, &epoch)
 		m.record = counterfoil.Record{
-			ID: fromBlob[counterfoil.ID](id), Parent: fromBlob[counterfoil.ID](parent), Root: fromBlob[counterfoil.ID](root),
-			Subject: fromBlob[counterfoil.SubjectHash](subject), Actor: fromBlob[counterfoil.SubjectHash](actor), Epoch: uint64(epoch),
+			ID: sqlrow.FromBlob[counterfoil.ID](id), Parent: sqlrow.FromBlob[counterfoil.ID](parent), Root: sqlrow.FromBlob[counterfoil.ID](root),
+			Subject: sqlrow.FromBlob[counterfoil.SubjectHash](subject), Actor: sqlrow.FromBlob[counterfoil.SubjectHash](actor), Epoch: uint64(epoch),
 		}
 		found = append(found, m)
 		return err
@@ -138,7 +139,7 @@ func endAll(db *conn, e counterfoil.Entry) (done counterfoil.Revoked, err error)
 	err = db.each(func(row scanner) error {
 		var id []byte
 		err := row.Scan(&id)
-		done.Ended = append(done.Ended, fromBlob[counterfoil.ID](id))
+		done.Ended = append(done.Ended, sqlrow.FromBlob[counterfoil.ID](id))
 		return err
 	}, "SELECT id FROM session LIMIT ?", counterfoil.MaxEndedListed)
 	if err != nil {

@@ -1,45 +1,17 @@
 package sqlite
 
 import (
-	"time"
-
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
-// bytes16 are the types that are stored as 16 bytes, or NULL if zero.
-type bytes16 interface {
-	counterfoil.ID | counterfoil.SubjectHash | counterfoil.OpID
-}
-
-func blob[T bytes16](v T) any {
-	if v == (T{}) {
-		return nil
+// blob returns 16 bytes, or nil, which a nil slice is not to the driver.
+func blob[T sqlrow.Bytes16](v T) any {
+	if b := sqlrow.Blob(v); b != nil {
+		return b
 	}
-	b := [16]byte(v)
-	return b[:]
-}
-
-func fromBlob[T bytes16](b []byte) (v T) {
-	if len(b) == 16 {
-		v = T(b)
-	}
-	return v
-}
-
-func joinIDs(ids []counterfoil.ID) []byte {
-	var b []byte
-	for _, id := range ids {
-		b = append(b, id[:]...)
-	}
-	return b
-}
-
-func splitIDs(b []byte) (ids []counterfoil.ID) {
-	for ; len(b) >= 16; b = b[16:] {
-		ids = append(ids, counterfoil.ID(b[:16]))
-	}
-	return ids
+	return nil
 }
 
 // sealed scans a column so that empty stays apart from NULL: nil is "none", as in a Record.
@@ -52,8 +24,6 @@ func (s *sealed) Scan(src any) error {
 	}
 	return nil
 }
-
-func fromMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, born, revision, " +
 	"created, seen, idle_end, absolute_end, identity_key, values_key, verifier_key, selector_key, " +
@@ -88,12 +58,12 @@ func scanRecord(row scanner, more ...any) (*counterfoil.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ID, r.Kind = fromBlob[counterfoil.ID](id), counterfoil.Kind(kind)
-	r.Subject, r.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	r.Parent, r.Root = fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
+	r.ID, r.Kind = sqlrow.FromBlob[counterfoil.ID](id), counterfoil.Kind(kind)
+	r.Subject, r.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
+	r.Parent, r.Root = sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
 	r.Epoch, r.Born, r.Revision = uint64(epoch), uint64(born), uint64(revision)
-	r.Created, r.Seen = fromMilli(created), fromMilli(seen)
-	r.IdleEnd, r.AbsoluteEnd = fromMilli(idle), fromMilli(absolute)
+	r.Created, r.Seen = sqlrow.Time(created), sqlrow.Time(seen)
+	r.IdleEnd, r.AbsoluteEnd = sqlrow.Time(idle), sqlrow.Time(absolute)
 	r.IdentityKey, r.ValuesKey = keyring.KeyID(identityKey), keyring.KeyID(valuesKey)
 	r.VerifierKey, r.SelectorKey = keyring.KeyID(verKey), keyring.KeyID(selKey)
 	r.IdentityCount, r.ValuesCount = uint64(identityCount), uint64(valuesCount)
@@ -113,11 +83,11 @@ func scanEntry(row scanner) (e counterfoil.Entry, err error) {
 	)
 	err = row.Scan(&seq, &e.Version, &kind, &op, &session, &subject, &actor, &parent, &root, &spared,
 		&epoch, &revision, &reason, &at, &detailKey, (*sealed)(&e.Detail))
-	e.Seq, e.Kind, e.Op = uint64(seq), counterfoil.EntryKind(kind), fromBlob[counterfoil.OpID](op)
-	e.Session, e.Parent, e.Root = fromBlob[counterfoil.ID](session), fromBlob[counterfoil.ID](parent), fromBlob[counterfoil.ID](root)
-	e.Subject, e.Actor = fromBlob[counterfoil.SubjectHash](subject), fromBlob[counterfoil.SubjectHash](actor)
-	e.Except, e.Epoch, e.Revision = splitIDs(spared), uint64(epoch), uint64(revision)
-	e.Reason, e.Time, e.DetailKey = counterfoil.Reason(reason), fromMilli(at), keyring.KeyID(detailKey)
+	e.Seq, e.Kind, e.Op = uint64(seq), counterfoil.EntryKind(kind), sqlrow.FromBlob[counterfoil.OpID](op)
+	e.Session, e.Parent, e.Root = sqlrow.FromBlob[counterfoil.ID](session), sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
+	e.Subject, e.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
+	e.Except, e.Epoch, e.Revision = sqlrow.SplitIDs(spared), uint64(epoch), uint64(revision)
+	e.Reason, e.Time, e.DetailKey = counterfoil.Reason(reason), sqlrow.Time(at), keyring.KeyID(detailKey)
 	return e, err
 }
 
@@ -133,7 +103,7 @@ func appendEntry(db *conn, e counterfoil.Entry) (uint64, error) {
 	err := db.row("INSERT INTO log (seq, "+entryColumns+") "+
 		"SELECT 1 + max(floor, ifnull((SELECT max(seq) FROM log), 0)), ?,?,?,?,?,?,?,?,?,?,?,?,?,?,? FROM state RETURNING seq",
 		counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
-		joinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
+		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
 	).Scan(&seq)
 	return uint64(seq), err
 }
