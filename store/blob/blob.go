@@ -20,6 +20,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
@@ -65,6 +66,7 @@ type Store struct {
 	own     own
 	writing sync.Mutex // held while a snapshot is written
 	tasks   sync.WaitGroup
+	unsaved atomic.Pointer[error] // why the last snapshot failed
 }
 
 // Open opens the store that the DSN names, see [ParseDSN], and makes it if there is none. It tries

@@ -332,6 +332,47 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// A snapshot that cannot be written is said, hinders nobody, and the next one makes it good.
+func TestSnapshotFails(t *testing.T) {
+	on := folder(t)
+	var away atomic.Bool
+	nodes := [2]*Store{}
+	for i := range nodes {
+		nodes[i] = openOn(t, faulty{on, func(verb string) error {
+			if verb == "list" && away.Load() {
+				return errors.New("forbidden")
+			}
+			return nil
+		}, never}, &hasty{})
+	}
+	snapshots := func() (n int) {
+		for _, s := range nodes {
+			for range snapshotAfter + snapshotAfter/recordsPerPlace + 1 {
+				s.mustSignIn(t)
+			}
+			s.tasks.Wait()
+		}
+		if err := on.list(t.Context(), snapshotDir, "", func(object) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	away.Store(true)
+	if n := snapshots(); n != 0 {
+		t.Fatalf("%d snapshots", n)
+	}
+	if says, err := nodes[0].Advise(t.Context()); err != nil || len(says) != 1 {
+		t.Errorf("advice %v, %v", says, err)
+	}
+	away.Store(false)
+	if n := snapshots(); n == 0 {
+		t.Error("no snapshot after two nodes wrote as much as makes one due each")
+	}
+	if says, err := nodes[0].Advise(t.Context()); err != nil || len(says) != 0 {
+		t.Errorf("advice %v, %v", says, err)
+	}
+}
+
 // What is not the store's is seen, and said.
 func TestDamage(t *testing.T) {
 	for name, spoil := range map[string]func(*files) error{

@@ -228,20 +228,49 @@ const (
 	recordsPerPlace = 16
 )
 
-// snapshotIfDue begins a snapshot and then tidies up, unless one is being written.
+// snapshotIfDue begins a snapshot and then tidies up, unless one is being written or another node
+// has written one.
 func (s *Store) snapshotIfDue() {
-	if s.state.n-s.snapshotted < uint64(snapshotAfter+len(s.state.records)/recordsPerPlace) || !s.writing.TryLock() {
+	every := uint64(snapshotAfter + len(s.state.records)/recordsPerPlace)
+	if s.state.n-s.snapshotted < every || !s.writing.TryLock() {
 		return
 	}
 	s.snapshotted = s.state.n
 	f := s.state.freeze()
 	s.tasks.Go(func() {
 		defer s.writing.Unlock()
-		// Fails or not: the journal alone is enough, and the next one comes.
-		if err := f.write(s.context, s.bucket); err == nil {
-			_ = sweep(s.context, s.bucket)
+		s.unsaved.Store(nil)
+		if err := f.save(s.context, s.bucket, f.n-every); err != nil && s.context.Err() == nil {
+			s.unsaved.Store(&err) // the journal alone is enough, and the next one comes
 		}
 	})
+}
+
+// save writes the snapshot, unless there is one behind a place, and sweeps.
+func (f *frozen) save(ctx context.Context, b bucket, after uint64) error {
+	err := b.list(ctx, snapshotDir, numbered(snapshotDir, after), func(object) error { return errEnough })
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	if err == nil {
+		err = f.write(ctx, b)
+	}
+	if errors.Is(err, errTaken) {
+		return nil // by a node that was as fast
+	}
+	return errors.Join(err, sweep(ctx, b))
+}
+
+// Advise says what an operator should know of: that no snapshot could be written, so that the journal
+// grows and a start takes long. It does no I/O.
+func (s *Store) Advise(context.Context) ([]counterfoil.Advice, error) {
+	if err := s.unsaved.Load(); err != nil {
+		return []counterfoil.Advice{{
+			Says: fmt.Sprintf("the last snapshot could not be written, or what it replaced not removed, so the journal grows: %v", *err),
+			Fix:  "give the store's credentials the rights that docs/blob.md names",
+		}}, nil
+	}
+	return nil, nil
 }
 
 // sweep removes what a snapshot has replaced that is older than the newest one by the time that the
