@@ -49,7 +49,9 @@ func ParseDSN(dsn string) (Place, error) {
 		if p.Bucket != "" || p.Path == "" || strings.Contains(u.Path, "\x00") {
 			return Place{}, fmt.Errorf("%w: file: needs the absolute path of a folder, such as file:///var/lib/counterfoil/blob", ErrDSN)
 		}
-		p.Path = filepath.Clean("/" + filepath.FromSlash(p.Path))
+		if p.Path = filepath.Clean("/" + filepath.FromSlash(p.Path)); p.Path == "/" {
+			return Place{}, fmt.Errorf("%w: file: needs a folder of its own", ErrDSN)
+		}
 		return p, nil
 	}
 	if !validBucket(p.Bucket) {
@@ -84,7 +86,7 @@ func validBucket(name string) bool {
 // String names the place without its options.
 func (p Place) String() string {
 	if p.Scheme == "file" {
-		return "file://" + p.Path
+		return (&url.URL{Scheme: "file", Path: p.Path}).String()
 	}
 	return p.Scheme + "://" + p.Bucket + "/" + p.Path
 }
