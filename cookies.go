@@ -140,7 +140,7 @@ func (c *cookies) put(h http.Header, name, line string) {
 		}
 	}
 	h["Set-Cookie"] = append(kept, line)
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = []string{"no-store"}
 }
 
 // cachedByOthers reports whether the handler lets shared caches keep the answer; such an answer gets

@@ -21,7 +21,7 @@ type cacheShard struct {
 	mu      sync.RWMutex
 	hits    atomic.Uint64 // beside mu, which every look writes to anyway
 	entries nearTable
-	fills   map[ID]*fill // the newest of each
+	fills   *fill // the newest; there are as many as reads under way
 	bytes   int64
 }
 
@@ -30,7 +30,7 @@ type cacheShard struct {
 type fill struct {
 	shard *cacheShard
 	id    ID
-	older *fill // of the same session
+	older *fill // in the same shard
 	users int
 	void  atomic.Bool
 
@@ -41,11 +41,7 @@ type fill struct {
 }
 
 func newNearCache(bytes int64) *nearCache {
-	c := &nearCache{bound: bytes / cacheShards}
-	for i := range c.shards {
-		c.shards[i].fills = make(map[ID]*fill)
-	}
-	return c
+	return &nearCache{bound: bytes / cacheShards}
 }
 
 func (c *nearCache) shard(id ID) *cacheShard { return &c.shards[id[0]%cacheShards] }
@@ -78,14 +74,14 @@ func (c *nearCache) begin(id ID) *fill {
 	s := c.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	newest := s.fills[id]
-	if newest != nil && !newest.done {
-		newest.users++
-		return newest
+	for f := s.fills; f != nil; f = f.older {
+		if f.id == id && !f.done {
+			f.users++
+			return f
+		}
 	}
-	f := &fill{shard: s, id: id, older: newest, users: 1}
-	s.fills[id] = f
-	return f
+	s.fills = &fill{shard: s, id: id, older: s.fills, users: 1}
+	return s.fills
 }
 
 // load asks the store once for all who share f; each waits no longer than its own ctx. The record is
@@ -120,17 +116,11 @@ func (f *fill) end() {
 	if f.users--; f.users > 0 {
 		return
 	}
-	newest := s.fills[f.id]
-	if newest == f && f.older == nil {
-		delete(s.fills, f.id)
-		return
-	}
-	at := &newest
+	at := &s.fills
 	for *at != f {
 		at = &(*at).older
 	}
 	*at = f.older
-	s.fills[f.id] = newest
 }
 
 // put keeps e, which was read under f, unless f is void or something newer is there.
@@ -198,10 +188,16 @@ func (c *nearCache) dropBelow(id ID, revision uint64) {
 
 // void spoils the fills of id: what they read is not kept, and later ones begin anew.
 func (s *cacheShard) void(id ID) {
-	for f := s.fills[id]; f != nil; f = f.older {
-		f.void.Store(true)
-		f.done = true
+	for f := s.fills; f != nil; f = f.older {
+		if f.id == id {
+			f.spoil()
+		}
 	}
+}
+
+func (f *fill) spoil() {
+	f.void.Store(true)
+	f.done = true
 }
 
 // dropCovered forgets what an end of many covers, and voids every fill: what they read is not known
@@ -219,8 +215,8 @@ func (c *nearCache) dropCovered(e *Entry) {
 		for _, kept := range gone {
 			c.remove(s, kept)
 		}
-		for id := range s.fills {
-			s.void(id)
+		for f := s.fills; f != nil; f = f.older {
+			f.spoil()
 		}
 		s.mu.Unlock()
 	}

@@ -154,7 +154,9 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		m.unavailable("create", err)
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	m.apply(&Entry{Kind: EntryCreated, Session: rec.ID})
+	if nonce != "" { // else nobody can have presented it yet
+		m.apply(&Entry{Kind: EntryCreated, Session: rec.ID})
+	}
 	for _, old := range c.Replaces {
 		m.apply(&Entry{Kind: EntryEnded, Session: old, Reason: ReasonReplaced})
 	}
