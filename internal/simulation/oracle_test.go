@@ -384,7 +384,7 @@ func (o *oracle) last(a *attempt) {
 	case s.limbo && s.gone == never || g == 0 || s.gone == never && (g < len(s.tokens) || o.mayBeOver(s, o.w.now())):
 	case s.gone == never && a.verdict != counterfoil.Valid:
 		o.fail("all is well again, and %s gets verdict %d of %s", s, a.verdict, a.n.on)
-	case s.gone < never && a.verdict != counterfoil.Invalid:
+	case a.arrived > s.gone+o.w.plan.lease && a.verdict != counterfoil.Invalid: // its end may have been tried until now
 		o.fail("all is well again, and %s, which has ended, gets verdict %d of %s", s, a.verdict, a.n.on)
 	}
 }

@@ -33,7 +33,15 @@ func (s *Store) use(ctx context.Context, do func(*pgx.Conn) error) error {
 	}
 	defer c.Release()
 	delete(c.Conn().PgConn().CustomData(), warned)
-	err = do(c.Conn())
+	former := s.timelines.check(c.Conn().PgConn())
+	if former == nil {
+		err = do(c.Conn())
+		former = s.timelines.check(c.Conn().PgConn())
+	}
+	if former != nil {
+		s.pool.Reset()
+		return former // whatever it answered
+	}
 	if err == nil && c.Conn().PgConn().CustomData()[warned] != nil {
 		err = ErrWarned
 	}

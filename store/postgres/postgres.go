@@ -39,8 +39,9 @@ type Options struct {
 
 // Store is a counterfoil.Store in PostgreSQL. All methods are safe for use by many goroutines.
 type Store struct {
-	pool    *pgxpool.Pool
-	durable bool
+	pool      *pgxpool.Pool
+	timelines timelines
+	durable   bool
 }
 
 var _ counterfoil.Store = (*Store)(nil)
@@ -70,7 +71,13 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
 	}
-	c.ValidateConnect = primary
+	s := &Store{}
+	c.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		if err := primary(ctx, c); err != nil {
+			return err
+		}
+		return s.timelines.meet(ctx, c)
+	}
 	c.OnNotice = noteWarning
 	cfg.AfterConnect, cfg.BeforeClose = prepare, hangUp
 	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // a dead connection is found when it is used
@@ -78,7 +85,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	s := &Store{pool: pool}
+	s.pool = pool
 	defer func() {
 		if err != nil {
 			pool.Close()
