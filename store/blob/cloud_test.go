@@ -2,6 +2,10 @@ package blob_test
 
 import (
 	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -16,6 +20,52 @@ func TestS3(t *testing.T) {
 	conforms(t, func(*testing.T) string {
 		return "s3://bucket/" + strings.ToLower(rand.Text()) + "?endpoint=" + s.url
 	})
+}
+
+// The rights that docs/blob.md names are enough: to get, put and delete below the prefix and to list
+// it. Everything else is denied here. P71
+func TestLeastRights(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", testKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
+	to, err := url.Parse(serverOf(t, "s3").url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := strings.ToLower(rand.Text())
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	guard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		object := strings.HasPrefix(r.URL.Path, "/bucket/"+prefix+"/") && r.URL.RawQuery == "" &&
+			(r.Method == "GET" || r.Method == "PUT" || r.Method == "DELETE")
+		list := r.Method == "GET" && r.URL.Path == "/bucket/" && strings.HasPrefix(r.FormValue("prefix"), prefix+"/")
+		if !object && !list {
+			t.Errorf("the store asks for %s %s", r.Method, r.URL)
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer guard.Close()
+	dsn := "s3://bucket/" + prefix + "?endpoint=" + guard.URL
+	s := open(t, dsn)
+	defer s.Close() // before the guard
+	for range 300 { // a snapshot among them
+		r := session(random16())
+		if _, err := s.Create(t.Context(), r, signIn()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Revoke(t.Context(), signOut(r.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := open(t, dsn).Log(t.Context(), 0, 0); err != nil || p.Head != 600 {
+		t.Errorf("opened again, the log stands at %d, %v", p.Head, err)
+	}
 }
 
 // P26, P29

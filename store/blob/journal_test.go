@@ -424,7 +424,7 @@ type readOnly struct{ *files }
 
 func (readOnly) remove(context.Context, string) error { return errors.New("forbidden") }
 
-// A storage on which the promises would not hold is refused at start. P75, P71
+// A storage on which the promises would not hold is refused at start. P75
 func TestUnfitStorage(t *testing.T) {
 	if _, err := open(t.Context(), overwriting{folder(t)}, &hasty{}); !errors.Is(err, ErrUnfit) {
 		t.Errorf("one that overwrites: %v", err)

@@ -62,7 +62,7 @@ func written(t *testing.T, text string) string {
 
 const awsAnswer = `{"AccessKeyId": "id", "SecretAccessKey": "hidden", "Token": "token", "Expiration": "2027-01-15T09:00:00Z"}`
 
-// Credentials come from where AWS's own tools take them, in their order. P71
+// Credentials come from where AWS's own tools take them, in their order.
 func TestS3Keys(t *testing.T) {
 	const roles = "/latest/meta-data/iam/security-credentials/"
 	machine := service(t, map[string]string{
