@@ -83,7 +83,7 @@ func TestValuesOverManagers(t *testing.T) {
 }
 
 // 200 updates of one value, half of them at each of two nodes, several at once: none is lost, and
-// whoever is told that another was faster did nothing. PD9
+// whoever is told to try again, because too many others were faster, is few. PD9
 func TestUpdatesOverManagers(t *testing.T) {
 	onEveryServer(t, func(t *testing.T, on *backend) {
 		nodes := managers(t, on)
@@ -99,7 +99,7 @@ func TestUpdatesOverManagers(t *testing.T) {
 						switch err := count.Update(s, func(n int) (int, error) { return n + 1, nil }); {
 						case err == nil:
 							done.Add(1)
-						case errors.Is(err, counterfoil.ErrConflict):
+						case errors.Is(err, counterfoil.ErrUnavailable): // done or not
 							refused.Add(1)
 						default:
 							t.Error(err)
@@ -111,12 +111,12 @@ func TestUpdatesOverManagers(t *testing.T) {
 		writing.Wait()
 		for _, m := range nodes {
 			at(m, r, func(s *counterfoil.Session) {
-				if got, err := count.Get(s); err != nil || got != int(done.Load()) || done.Load() == 0 {
-					t.Errorf("%d after %d updates, %v", got, done.Load(), err)
+				if got, err := count.Get(s); err != nil || got < int(done.Load()) || got > int(done.Load()+refused.Load()) || done.Load() < 100 {
+					t.Errorf("%d after %d updates and %d that nobody knows of, %v", got, done.Load(), refused.Load(), err)
 				}
 			})
 		}
-		t.Logf("%d updates, %d told that others were faster", done.Load(), refused.Load())
+		t.Logf("%d updates, %d told to try again", done.Load(), refused.Load())
 	})
 }
 
