@@ -28,6 +28,9 @@ const (
 
 var cleaning = map[string]bool{"reap": true, "trim": true, "sweep": true, "link_tidy": true}
 
+// alone are scripts that do without what the others share.
+var alone = map[string]bool{"load": true}
+
 // compile joins each script with what all share. Redis keeps them by their hash; one that it does not
 // have is sent whole.
 func compile() (map[string]*rueidis.Lua, error) {
@@ -55,7 +58,10 @@ func compile() (map[string]*rueidis.Lua, error) {
 		if cleaning[name] {
 			first = firstLineToClean
 		}
-		all[name] = rueidis.NewLuaScript(first + string(shared) + string(own))
+		if !alone[name] {
+			first += string(shared)
+		}
+		all[name] = rueidis.NewLuaScript(first + string(own))
 	}
 	return all, nil
 }
