@@ -109,7 +109,7 @@ func TestStoreRestoreIsKilled(t *testing.T) {
 	s.stop()
 	restoring := cf("store", "restore", file, "--yes", "--data", dir)
 	killed, refused := 0, 0
-	for wait := 20 * time.Millisecond; ; wait += 80 * time.Millisecond {
+	for wait := 20 * time.Millisecond; ; wait += 40 * time.Millisecond {
 		cmd := restoring.cmd()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
