@@ -41,7 +41,9 @@ func TestFormerPrimaryIsNotBelieved(t *testing.T) { // R16, R18
 		}
 	}()
 	here, there := filepath.Dir(first.Socket()), filepath.Dir(second.Socket())
-	leadTo := func(hosts string) string { return strings.Replace(dsn, url.QueryEscape(here), url.QueryEscape(hosts), 1) }
+	leadTo := func(hosts string) string {
+		return strings.Replace(dsn, url.QueryEscape(here), url.QueryEscape(hosts), 1)
+	}
 	s := open(t, leadTo(there+","+here))
 	r := session(newSubject())
 	if _, err := s.Create(ctx, r, signIn()); err != nil { // the standby takes no writes: this is on the first
