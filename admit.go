@@ -164,6 +164,8 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	shared, err := fill.load(ctx, m.store)
 	now := m.clock.now()
 	switch {
+	case errors.Is(err, ErrNotFound) && fill.void.Load():
+		return true // it may have been asked of a log that is another by now
 	case errors.Is(err, ErrNotFound):
 		m.cache.drop(id) // ended elsewhere: this node knows it from now on
 		m.flood.setDead(id, true, now)

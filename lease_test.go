@@ -228,11 +228,13 @@ func TestSignOutUnknown(t *testing.T) { // G2, G9
 // Found by the simulation: the node went on refusing it for a minute.
 func TestG9UnknownToFormerPrimary(t *testing.T) { // R16, PD8
 	var store *polled
+	var forgets *amnesiac
 	former := false
 	other := ""
 	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
 		store = &polled{poll: func(p counterfoil.Page, err error) (counterfoil.Page, error) { p.Incarnation += other; return p, err }}
-		store.Store = &amnesiac{c.Store, &former}
+		forgets = &amnesiac{Store: c.Store, former: &former}
+		store.Store = forgets
 		c.Store = store
 		c.CacheBytes = -1
 	})
@@ -246,16 +248,27 @@ func TestG9UnknownToFormerPrimary(t *testing.T) { // R16, PD8
 	if _, v := m.Check(r); v != counterfoil.Valid {
 		t.Errorf("when the node knows of the new server: %v", v)
 	}
+	former, forgets.meanwhile = true, func() {
+		former, other = false, " of a third"
+		clock.Advance(4 * time.Second)
+	}
+	if _, v := m.Check(r); v != counterfoil.Valid {
+		t.Errorf("when it learns of it before the answer comes: %v", v)
+	}
 }
 
 // amnesiac is a store that for a while knows no session.
 type amnesiac struct {
 	counterfoil.Store
-	former *bool
+	former    *bool
+	meanwhile func() // before it answers
 }
 
 func (s *amnesiac) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
 	if *s.former {
+		if s.meanwhile != nil {
+			s.meanwhile()
+		}
 		return nil, counterfoil.ErrNotFound
 	}
 	return s.Store.Load(ctx, id)

@@ -35,7 +35,8 @@ type session struct {
 	acks     map[int]time.Duration // by node: when that node said that it has ended
 	waited   time.Duration         // when a wait for its end was over
 	limbo    bool                  // the store lost something of it
-	vanished bool                  // the store lost it altogether
+	place    int                   // of its creation among the store's changes
+	vanished bool                  // the store lost that, too
 	haunted  bool                  // a token of an earlier generation was presented
 	flying   int                   // requests under way
 
@@ -65,6 +66,7 @@ func (o *oracle) changed(c *call) {
 			s := &session{
 				id: out.id, n: len(o.order) + 1, revision: 1, absolute: out.absolute.Sub(o.w.began), active: now,
 				asked: never, gone: never, waited: never, acks: map[int]time.Duration{}, current: 1,
+				place: len(o.w.db.journal) - 1,
 			}
 			if c.t != nil && c.t.client != nil {
 				s.subject = c.t.client.subject
@@ -125,8 +127,8 @@ func (o *oracle) sweep(c *call, why counterfoil.Reason) {
 	for _, s := range o.order {
 		live := o.w.db.live(s.id)
 		switch {
-		case s.gone < never && live && s.vanished: // made again by who had not heard that it was made
-			s.gone, s.vanished = never, false
+		case s.gone < never && live && s.vanished:
+			s.gone, s.vanished, s.place = never, false, len(o.w.db.journal)-1
 		case s.gone < never && live:
 			o.fail("%s came back by %s %v after its end", s, c.method, now-s.gone)
 		case s.gone == never && !live:
@@ -173,13 +175,14 @@ func (o *oracle) lost() {
 	for _, s := range o.order {
 		live := o.w.db.live(s.id)
 		s.limbo, s.added = true, 0
+		s.vanished = s.vanished || s.place >= len(o.w.db.journal) // whoever has not heard that it was made may make it again
 		switch {
 		case live && s.gone < never:
 			s.gone, s.waited = never, never
 			clear(s.acks)
 			o.w.trace("%s is back: its end was lost", s)
 		case !live && s.gone == never:
-			s.gone, s.asked, s.vanished = now, min(s.asked, now), true
+			s.gone, s.asked = now, min(s.asked, now)
 			o.w.trace("%s was lost", s)
 		}
 		if rec, err := o.w.db.store.Load(context.Background(), s.id); err == nil {
