@@ -157,7 +157,7 @@ func newSQLite() (*server, error) {
 			return sqlite.Open(context.Background(), filepath.Join(way, "sessions.db"), sqlite.Options{})
 		},
 		peer: func(way string) (*side, error) {
-			db, err := sql.Open("sqlite", "file:"+filepath.Join(way, "scs.db")+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(way, "scs.db")+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 			if err != nil {
 				return nil, err
 			}
