@@ -97,7 +97,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 	add := cf("user", "add", "alice", "--password-stdin", "--data", folder(t)).typing(passphrase + "\n")
 
-	refused := add.with(env...).want(t, 1, "certificate")
+	refused := add.with(append(env, "COUNTERFOIL_STORE_WAIT=1s")...).want(t, 4, "certificate")
 	if strings.Contains(refused.out+refused.err, "password-of-redis") {
 		t.Errorf("the password is shown: %s", refused.err)
 	}
