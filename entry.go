@@ -28,6 +28,7 @@ type entry struct {
 	proof    int64        // when the subject last proved who it is; 0: never
 	kind     Kind
 	level    uint8
+	named    uint16 // length of the subject, so that it is found without a look into about
 
 	persistent  bool
 	verifierKey keyring.KeyID
@@ -68,7 +69,7 @@ func (e *entry) generation(v *verifier) (n uint32, ok bool) {
 // presented a token. What former remembers of the same session's use is carried over.
 func (m *Manager) newEntry(rec *Record, i *identity, n uint32, v verifier, former *entry) *entry {
 	e := &entry{
-		id: rec.ID, kind: i.kind, level: i.level, proof: i.who.proved, about: i.who.pack(), subject: rec.Subject,
+		id: rec.ID, kind: i.kind, level: i.level, proof: i.who.proved, about: i.who.pack(), named: uint16(len(i.subject)), subject: rec.Subject,
 		epoch: rec.Epoch, born: rec.Born, revision: rec.Revision,
 		created: i.created, absolute: m.absoluteEnd(i), persistent: i.persistent,
 		gen: i.gen, seed: i.seed, verifierKey: i.verifierKey,
@@ -162,11 +163,10 @@ func (e *entry) who() *who {
 // name is the subject, without a look at the rest.
 func (e *entry) name() string {
 	const before = 4 // version, kind, length
-	if len(e.about) < before {
+	if e.about == "" {
 		return ""
 	}
-	n := int(e.about[2])<<8 | int(e.about[3])
-	return e.about[before : before+n]
+	return e.about[before : before+int(e.named)]
 }
 
 // What takes memory: an entry with its place in the cache's table, and its kin.

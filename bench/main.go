@@ -27,8 +27,8 @@ type plan struct {
 func main() {
 	var p plan
 	var load loader
-	flag.IntVar(&p.rounds, "rounds", 10, "rounds of the table; 0: no table")
-	flag.DurationVar(&p.round, "round", 100*time.Millisecond, "length of a round")
+	flag.IntVar(&p.rounds, "rounds", 20, "rounds of the table; 0: no table")
+	flag.DurationVar(&p.round, "round", 25*time.Millisecond, "length of a round")
 	flag.IntVar(&p.sessions, "sessions", 100_000, "live sessions on each side")
 	flag.IntVar(&p.httpRounds, "http-rounds", 9, "rounds through HTTP; 0: none")
 	flag.DurationVar(&p.httpRound, "http-round", 500*time.Millisecond, "length of a round through HTTP")
