@@ -238,7 +238,7 @@ func (s *session) generation(token string) int { return slices.Index(s.tokens, t
 // acknowledged notes that a node has said that what a revocation covers is ended.
 func (o *oracle) acknowledged(a *attempt) (ended []counterfoil.ID) {
 	for _, s := range o.order {
-		if s.gone < never && (s.id == a.c.last || a.kind == revokeOf && s.subject == a.c.subject) {
+		if s.gone < never && !s.vanished && (s.id == a.c.last || a.kind == revokeOf && s.subject == a.c.subject) {
 			o.ack(s, a.n)
 			ended = append(ended, s.id)
 		}
