@@ -255,7 +255,7 @@ func TestNodeThatSlept(t *testing.T) {
 	for range 3 * snapshotAfter {
 		worker.mustSignIn(t)
 	}
-	worker.tasks.Wait()
+	worker.settle(t)
 	cut(t, on)
 	if _, err := on.get(t.Context(), numbered(journalDir, 2)); !errors.Is(err, errAbsent) {
 		t.Fatalf("the journal was not cut: %v", err)
@@ -350,7 +350,7 @@ func TestSnapshotFails(t *testing.T) {
 			for range snapshotAfter + snapshotAfter/recordsPerPlace + 1 {
 				s.mustSignIn(t)
 			}
-			s.tasks.Wait()
+			s.settle(t)
 		}
 		if err := on.list(t.Context(), snapshotDir, "", func(object) error { n++; return nil }); err != nil {
 			t.Fatal(err)
@@ -371,6 +371,16 @@ func TestSnapshotFails(t *testing.T) {
 	if says, err := nodes[0].Advise(t.Context()); err != nil || len(says) != 0 {
 		t.Errorf("advice %v, %v", says, err)
 	}
+}
+
+// settle waits until no snapshot is due or being written.
+func (s *Store) settle(t *testing.T) {
+	t.Helper()
+	if _, err := s.Log(t.Context(), 0, 0); err != nil { // answered after the round before it is over
+		t.Fatal(err)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 }
 
 // What is not the store's is seen, and said.
