@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -103,19 +102,24 @@ type both struct{ alone, beside latencies }
 // half as long without it. pause is about how long a goroutine waits between two calls.
 func watch(work func() (more bool, err error), goroutines int, pause time.Duration, op func(i int) error) (out both, err error) {
 	clock := counterfoil.SystemClock()
+	next := make([]int, goroutines) // each goes its own way, and on where it was
+	for g := range next {
+		next[g] = g * 15485863
+	}
 	during := func(into *latencies, piece func() error) error {
 		var wg sync.WaitGroup
 		var stop atomic.Bool
 		lists, errs := make([]latencies, goroutines), make([]error, goroutines+1)
 		for g := range lists {
 			wg.Go(func() {
-				for i := rand.IntN(1 << 30); !stop.Load() && errs[g] == nil; i++ {
+				for ; !stop.Load() && errs[g] == nil; next[g]++ {
+					i := next[g]
 					_, before := clock.Now()
 					errs[g] = op(i)
 					_, after := clock.Now()
 					lists[g] = append(lists[g], after-before)
 					if pause > 0 {
-						time.Sleep(pause/2 + rand.N(pause))
+						time.Sleep(pause/2 + pause*time.Duration(i%16)/16) // not in step with the others
 					}
 				}
 			})

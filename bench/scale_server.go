@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -204,9 +204,7 @@ func (f *filled) sweep(w io.Writer) (goal, error) {
 const signInEvery = 5 * time.Millisecond
 
 func random16() (b [16]byte) {
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
+	rand.Read(b[:])
 	return b
 }
 

@@ -155,8 +155,8 @@ func (o *oracle) wanted(s *session, why counterfoil.Reason) {
 	}
 }
 
-// mayBeOver and mustBeOver say whether a session's time is up, by the earliest and the latest that a
-// node may take for now. R12
+// mayBeOver and mustBeOver say whether a session's time is up, by the earliest and the latest time that
+// a node may believe it is. R12
 func (o *oracle) mayBeOver(s *session, at time.Duration) bool {
 	idle := o.w.plan.policy.Idle
 	touch := min(30*time.Second, idle/20)
