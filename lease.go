@@ -21,6 +21,8 @@ type lease struct {
 	left        bool          // it is no node any more
 	incarnation string
 	applied     uint64
+	told        uint64      // the part of it that streams know of, too: what may be acknowledged
+	former      []string    // names under which that is not yet said
 	acking      atomic.Bool // a poll that acknowledges is due
 	hinted      atomic.Bool // a poll is due, because of a hint
 
@@ -134,7 +136,11 @@ func (m *Manager) poll(ctx context.Context) error {
 	}
 	sent := m.clock.now()
 	for again := 0; ; {
-		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.applied, Max: pollPage})
+		if m.watches.told() {
+			l.told = l.applied
+			m.resignFormer(ctx)
+		}
+		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.told, Max: pollPage})
 		switch {
 		case errors.Is(err, ErrFenced):
 			l.lapse()
@@ -149,7 +155,7 @@ func (m *Manager) poll(ctx context.Context) error {
 			if again++; again > 2 {
 				return fmt.Errorf("%w: poll: two logs answer in turn", ErrUnavailable)
 			}
-			if err := m.changeLog(ctx, page); err != nil {
+			if err := m.changeLog(page); err != nil {
 				return err
 			}
 			continue
@@ -179,19 +185,24 @@ func (m *Manager) poll(ctx context.Context) error {
 // changeLog begins with another log than the one that this node has read. It joins that anew: what it
 // has acknowledged are positions of the old one, which the new one has yet to give to ends that
 // somebody waits for.
-func (m *Manager) changeLog(ctx context.Context, page Page) error {
+func (m *Manager) changeLog(page Page) error {
 	l := m.lease
 	l.lapse()
 	m.forgetAll(ReasonIncarnation, "the log has another incarnation: the store was restored or failed over")
-	l.incarnation, l.applied = page.Incarnation, page.Head
-	old := l.name()
-	if err := m.rename(); err != nil {
-		return err
+	l.incarnation, l.applied, l.told = page.Incarnation, page.Head, 0
+	l.former = append(l.former, l.name())
+	return m.rename()
+}
+
+// resignFormer gives up the names of before the log was another one, now that all streams know what
+// ended meanwhile.
+func (m *Manager) resignFormer(ctx context.Context) {
+	for _, name := range m.lease.former {
+		if err := m.resign(ctx, name); err != nil {
+			m.unavailable("fence", err) // whoever waits for it does that after a lease
+		}
 	}
-	if err := m.resign(ctx, old); err != nil {
-		m.unavailable("fence", err) // whoever waits for it does that after a lease
-	}
-	return nil
+	m.lease.former = nil
 }
 
 // apply drops what a log entry makes stale, and ends the streams that hang on what it ends.
@@ -222,13 +233,12 @@ func (m *Manager) sendPoll(ctx context.Context, p Poll) (Page, error) {
 }
 
 // forgetAll empties the cache, voids the loads under way, asks again for tokens that were found dead, and
-// looks after every stream.
+// looks after every stream, in the background: the lease does not wait for them, what this node
+// acknowledges does.
 func (m *Manager) forgetAll(why Reason, words string) {
 	m.cache.flush()
 	m.flood.forgetDead()
-	for _, w := range m.watches.all() {
-		m.recheckAfter(w, 0)
-	}
+	m.doubtStreams()
 	m.observe(Event{Kind: EventLog, Reason: why, Time: m.clock.now().time()})
 	m.log.Warn("session cache dropped", "why", words)
 }

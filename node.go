@@ -53,7 +53,7 @@ func (m *Manager) join(ctx context.Context, clock Clock) (seen sighting, err err
 	if err != nil {
 		return seen, fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
 	}
-	l.applied, l.incarnation = page.Head, page.Incarnation
+	l.applied, l.told, l.incarnation = page.Head, page.Head, page.Incarnation
 	return sighting{store: page.Now, sent: sent, got: got, wall: wall}, nil
 }
 
@@ -69,6 +69,7 @@ func (m *Manager) leave(ctx context.Context) error {
 	}
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
+	m.resignFormer(ctx)
 	if err := m.resign(ctx, l.name()); err != nil {
 		return fmt.Errorf("counterfoil: this node could not leave the store; who waits for a revocation waits for its lease: %w", err)
 	}

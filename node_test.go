@@ -54,6 +54,8 @@ type link struct {
 	polls []counterfoil.Poll
 	skew  func() time.Time // the clock of the store; nil: none
 	slow  func()           // while an answer is under way
+	log   string           // comes to the name of the log
+	blind bool             // it reads no records
 }
 
 var errCut = errors.New("cut off")
@@ -64,6 +66,7 @@ func (l *link) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, 
 	}
 	l.polls = append(l.polls, p)
 	page, err := l.Store.Poll(ctx, p)
+	page.Incarnation += l.log
 	if l.skew != nil {
 		page.Now = l.skew()
 	}
@@ -74,7 +77,7 @@ func (l *link) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, 
 }
 
 func (l *link) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
-	if l.cut {
+	if l.cut || l.blind {
 		return nil, errCut
 	}
 	return l.Store.Load(ctx, id)
@@ -253,7 +256,7 @@ func TestG2WaitForNodeThatOthersFenced(t *testing.T) { // R17
 }
 
 // A node that polls but whose acknowledgement never comes is not shut out: what it polled for was the
-// end itself, or no lease came of it.
+// end itself, or no lease came of it. It is given a second lease to tell its streams.
 func TestWaitForNodeThatHearsNothing(t *testing.T) { // R17
 	p := newPeers(t, lease, lease)
 	r, _ := signIn(t, p.nodes[0], "alice")
@@ -265,7 +268,7 @@ func TestWaitForNodeThatHearsNothing(t *testing.T) { // R17
 			t.Error(err)
 		}
 	})
-	if w.Fenced != 0 || w.Took < lease*101/100 || w.Took > lease*112/100 {
+	if w.Fenced != 0 || w.Behind != 1 || w.Took < 2*lease*101/100 || w.Took > 2*lease*107/100 {
 		t.Errorf("it took %+v", w)
 	}
 	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
@@ -299,8 +302,8 @@ func TestWaitLate(t *testing.T) { // R17
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.clock.Advance(2 * lease)
-	if w := p.wait(rv, nil); w.Nodes != 2 || w.Took != 2*lease {
+	p.clock.Advance(3 * lease)
+	if w := p.wait(rv, nil); w.Nodes != 2 || w.Behind != 1 || w.Took != 3*lease {
 		t.Errorf("it took %+v", w)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,13 +20,18 @@ type Revocation struct {
 type Waited struct {
 	Nodes  int           // nodes that share the store, this one included; -1: the store did not say
 	Fenced int           // those of them that were silent for a whole lease, and were shut out
+	Behind int           // those that perhaps poll, and had not acknowledged the revocation after two leases
 	Took   time.Duration // since the store had acknowledged the revocation
 }
 
 // Wait returns when no node can admit the ended sessions any more. Where no other process shares the
-// store that is at once. Else it is when each node has acknowledged the end or let its lease run
-// out, which takes a little more than the longest lease at most. A node that has not polled
-// meanwhile is fenced: it comes back, if ever, with an empty cache, and nobody waits for it again.
+// store that is at once. Else it is when each node has acknowledged the end, which it does once its
+// open streams know of it ([Session.Done]), or let its lease run out, which takes a little more than
+// the longest lease. A node that has not polled meanwhile is fenced: it comes back, if ever, with an
+// empty cache, and nobody waits for it again. One that polls but acknowledges nothing, since it gets
+// no answers or cannot look after its streams, admits nobody either; it is waited for as long once
+// more, and then counted. So unless some are Fenced or Behind all streams of the ended sessions are
+// told; those of such a node are when it reaches the store again.
 //
 // The revocation stands even if ctx ends the wait, which is the only error there is.
 func (r Revocation) Wait(ctx context.Context) (Waited, error) {
@@ -38,7 +43,7 @@ func (r Revocation) Wait(ctx context.Context) (Waited, error) {
 	for pause := 10 * time.Millisecond; ; pause = min(pause+pause/2, most) {
 		next := w.look(ctx)
 		if next <= 0 {
-			return Waited{w.nodes, w.fenced, w.elapsed()}, nil
+			return Waited{w.nodes, w.fenced, w.behind, w.elapsed()}, nil
 		}
 		if err := r.m.pause(ctx, min(pause, next)); err != nil {
 			return Waited{}, err
@@ -51,7 +56,9 @@ type waiting struct {
 	r      Revocation
 	nodes  int
 	fenced int
-	beats  map[string]uint64 // of the nodes still waited for, as they were first seen; nil: not looked yet
+	behind int
+	began  time.Duration     // elapsed at the first look
+	beats  map[string]uint64 // of the nodes still waited for, as they were then; nil: not looked yet
 }
 
 // patience is how long a lease of l can hold by any clock that is right within a hundredth: those
@@ -78,6 +85,7 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 	}
 	first := w.beats == nil
 	if first {
+		w.began = elapsed
 		w.beats = make(map[string]uint64, len(all))
 		w.nodes = len(slices.DeleteFunc(slices.Clone(all), func(n Node) bool { return n.Fenced }))
 	}
@@ -95,18 +103,27 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 		if n.Name == own || n.Acked >= w.r.Seq {
 			continue
 		}
-		over := patience(leaseOf(n.Name)) - elapsed
+		lease := patience(leaseOf(n.Name))
+		over := lease - elapsed
 		if n.Fenced {
-			over = min(over, patience(leaseOf(n.Name))-out[n.Name])
+			over = min(over, lease-out[n.Name])
 		}
-		if over <= 0 && (first || n.Fenced || n.Beat != beat) {
-			continue // it polls: it has the end, or no lease
-		}
-		if over <= 0 && m.fence(ctx, n.Name) {
+		switch {
+		case over > 0:
+		case n.Fenced:
+			if !first {
+				w.fenced++ // by another
+			}
+			continue
+		case n.Beat != beat || elapsed < w.began+lease: // it may poll: it has the end, or no lease, but perhaps streams to tell
+			if over = 2*lease - elapsed; over <= 0 {
+				w.behind++
+				continue
+			}
+		case m.fence(ctx, n.Name):
 			w.fenced++
 			continue
-		}
-		if over <= 0 {
+		default:
 			over = patience(maxLease) - elapsed // to fence it again: for its lease nobody waits
 		}
 		waits[n.Name] = beat

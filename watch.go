@@ -12,6 +12,8 @@ type watches struct {
 	mu     sync.Mutex
 	closed bool
 	byID   map[ID]map[*watch]struct{}
+	doubts uint64              // how often the log may have kept ends from them
+	unsure map[*watch]struct{} // those that were not looked at since
 }
 
 // watch is one stream's.
@@ -79,6 +81,7 @@ func (ws *watches) remove(w *watch) {
 	if len(ws.byID[w.e.id]) == 0 {
 		delete(ws.byID, w.e.id)
 	}
+	delete(ws.unsure, w)
 }
 
 // end ends the streams of what e ends. What hangs on a session that ended has an entry of its own.
@@ -110,6 +113,50 @@ func (ws *watches) all() (list []*watch) {
 		}
 	}
 	return list
+}
+
+// doubtStreams is called when the log may have kept an end from the streams: each has to be looked at.
+func (m *Manager) doubtStreams() {
+	ws := &m.watches
+	var list []*watch
+	ws.mu.Lock()
+	ws.doubts++
+	ws.unsure = make(map[*watch]struct{})
+	for _, of := range ws.byID {
+		for w := range of {
+			ws.unsure[w] = struct{}{}
+			list = append(list, w)
+		}
+	}
+	ws.mu.Unlock()
+	apart := min(time.Millisecond, m.leaseLength/3/time.Duration(len(list)+1)) // the store has polls to answer, too
+	for i, w := range list {
+		m.recheckAfter(w, time.Duration(i)*apart)
+	}
+}
+
+// told reports whether every stream knows what the log was read of: only then may this node say so.
+func (ws *watches) told() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return len(ws.unsure) == 0
+}
+
+func (ws *watches) doubted() uint64 {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.doubts
+}
+
+// sure notes that w was looked at after so many doubts, and reports whether it was the last to be.
+func (ws *watches) sure(w *watch, doubts uint64) (last bool) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if _, had := ws.unsure[w]; !had || doubts != ws.doubts {
+		return false
+	}
+	delete(ws.unsure, w)
+	return len(ws.unsure) == 0
 }
 
 func (ws *watches) close() {
@@ -147,28 +194,37 @@ func (m *Manager) recheckAfter(w *watch, d time.Duration) {
 	})
 }
 
+// recheck looks at the store, and again as long as that does not answer.
 func (m *Manager) recheck(w *watch) {
-	if w.ended() != "" {
+	doubts := m.watches.doubted()
+	if w.ended() == "" && !m.look(w) {
+		m.recheckAfter(w, time.Second)
 		return
 	}
+	if m.watches.sure(w, doubts) {
+		m.acknowledgeSoon()
+	}
+}
+
+// look ends w if its session has ended, and reports whether that could be found out.
+func (m *Manager) look(w *watch) bool {
 	ctx, cancel := m.storeContext(context.Background())
 	defer cancel()
 	rec, err := m.store.Load(ctx, w.e.id)
 	if errors.Is(err, ErrNotFound) {
 		w.end(ReasonRevoked)
-		return
+		return true
 	}
-	now := m.clock.now().ms()
 	if err != nil {
-		m.recheckAt(w, now+1000)
-		return
+		return false
 	}
 	i, err := m.openIdentity(rec)
 	if err != nil {
 		w.end(ReasonUnreadable)
-		return
+		return true
 	}
 	m.toucher.raise(rec)
+	now := m.clock.now().ms()
 	absolute, idle := m.absoluteEnd(i), m.idleEnd(rec, i)
 	switch {
 	case now >= absolute:
@@ -178,4 +234,5 @@ func (m *Manager) recheck(w *watch) {
 	default:
 		m.recheckAt(w, min(absolute, idle))
 	}
+	return true
 }

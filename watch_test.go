@@ -65,3 +65,87 @@ func TestStreamsLeaveNothingBehind(t *testing.T) { // P98
 		}
 	})
 }
+
+// A node whose log has kept ends from it says that it knows of them only when its streams do. Until it
+// can look after them it has its lease, and after two leases nobody waits for it any more.
+func TestG2WaitForStreams(t *testing.T) { // R17
+	trim := func(p *peers) {
+		wall, _ := p.clock.Now()
+		if _, err := p.store.Reap(p.t.Context(), counterfoil.Reap{LogBefore: wall.Add(time.Hour)}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	rename := func(p *peers) { p.links[1].log = "!" }
+	for _, c := range []struct {
+		name        string
+		loseLog     func(*peers)
+		blind       time.Duration // since the end: how long no stream can be looked after
+		least, most time.Duration
+		behind      int
+	}{
+		{"a gap", trim, 0, 0, lease / 2, 0},
+		{"a gap, and records are slow to come", trim, lease * 4 / 5, lease * 4 / 5, lease * 12 / 10, 0},
+		{"a gap, and records do not come", trim, 10 * lease, 2 * lease, lease * 22 / 10, 1},
+		{"another log, and records are slow to come", rename, lease * 4 / 5, lease * 4 / 5, lease * 12 / 10, 0},
+		{"another log, and records do not come", rename, 10 * lease, 2 * lease, lease * 22 / 10, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPeers(t, lease, lease)
+			token, _ := tokenOf(t, p.nodes[0], "alice")
+			done, leave := stream(t, p.nodes[1], token)
+			defer leave()
+			p.clock.Advance(lease)
+			p.links[1].cut = true
+			told := func() bool {
+				select {
+				case <-done:
+					return true
+				default:
+					return false
+				}
+			}
+			w := p.end(func(passed time.Duration) {
+				if passed == 0 {
+					c.loseLog(p)
+					p.links[1].cut, p.links[1].blind = false, true
+				}
+				if passed >= c.blind {
+					p.links[1].blind = false
+				}
+				if passed > lease/2 && !p.nodes[1].Health().LeaseFresh {
+					t.Errorf("after %v it has no lease", passed)
+				}
+			})
+			if told() != (c.behind == 0) {
+				t.Errorf("after Wait the stream knows of the end: %v", told())
+			}
+			if w.Took < c.least || w.Took > c.most || w.Behind != c.behind {
+				t.Errorf("it took %+v", w)
+			}
+			p.links[1].blind = false
+			p.clock.Advance(2 * time.Second)
+			if !told() {
+				t.Error("the stream goes on")
+			}
+			if w := p.end(nil); w.Took > lease/2 {
+				t.Errorf("the next one took %+v", w)
+			}
+		})
+	}
+}
+
+// stream opens one on m and returns what it is told by. leave ends it.
+func stream(t *testing.T, m *counterfoil.Manager, token string) (done <-chan struct{}, leave func()) {
+	t.Helper()
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Cookie", "__Host-Http-session="+token)
+	open, over, left := make(chan (<-chan struct{})), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			open <- m.FromContext(r.Context()).Done()
+			<-over
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	return <-open, func() { close(over); <-left }
+}

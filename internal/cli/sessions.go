@@ -87,6 +87,9 @@ func inForce(done operate.Ended) string {
 	if done.Fenced > 0 {
 		says += fmt.Sprintf(" (%d silent and shut out)", done.Fenced)
 	}
+	if done.Behind > 0 {
+		says += fmt.Sprintf(" (%d have not said so; streams may be open there)", done.Behind)
+	}
 	return says
 }
 

@@ -41,6 +41,7 @@ type Ended struct {
 	Ended  int    `json:"ended"`
 	Nodes  int    `json:"nodes,omitempty"`  // where it is in force; -1: everywhere, but the store did not say on how many
 	Fenced int    `json:"fenced,omitempty"` // of them were silent and shut out
+	Behind int    `json:"behind,omitempty"` // of them had not acknowledged it after two leases, and may have open streams
 	Took   string `json:"took,omitempty"`   // a Go duration
 }
 
@@ -117,7 +118,7 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Nodes, out.Fenced, out.Took = waited.Nodes, waited.Fenced, waited.Took.Round(time.Millisecond).String()
+		out.Nodes, out.Fenced, out.Behind, out.Took = waited.Nodes, waited.Fenced, waited.Behind, waited.Took.Round(time.Millisecond).String()
 	}
 	return out, nil
 }
