@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // application is something behind the gateway that streams both ways.
@@ -114,13 +116,13 @@ func TestApplication(t *testing.T) {
 	s := serve(t, dir, "--upstream", app.URL)
 
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn("alice", passphrase)
 	b.on("Seats of alice")
 	if cookies := b.text("p"); cookies != "" {
 		t.Errorf("the application gets the cookies %q", cookies)
 	}
-	socket := "ws" + strings.TrimPrefix(s.url, "http") + "/socket"
+	socket := "ws" + strings.TrimPrefix(s.URL, "http") + "/socket"
 	said := get(b, chromedp.Evaluate[string](`new Promise((ok, no) => {
 		window.ended = new Promise(done => {
 			window.socket = new WebSocket("`+socket+`");
@@ -135,7 +137,7 @@ func TestApplication(t *testing.T) {
 	}
 
 	stranger := b.profile()
-	stranger.open(s.url + "/")
+	stranger.open(s.URL + "/")
 	stranger.signIn("alice", passphrase)
 	stranger.open(foreignPage(t, ""))
 	if got := get(stranger, openSocket(s)); got != "refused" {
@@ -143,7 +145,7 @@ func TestApplication(t *testing.T) {
 	}
 	stranger.forgive()
 
-	cookie, _ := s.signIn("alice", passphrase)
+	cookie, _ := s.SignIn("alice", passphrase)
 	events := s.stream(t, cookie)
 	for n := 1; n <= 3; n++ {
 		if line := within(t, "an event", events); line != fmt.Sprint("data: ", n) {
@@ -155,7 +157,7 @@ func TestApplication(t *testing.T) {
 	s.upload(t, cookie, app)
 
 	// The end of the sessions cuts socket and stream.
-	must(t, "", "session", "end", "--all", "--data", dir)
+	must(t, "session", "end", "--all", "--data", dir)
 	if got := get(b, chromedp.Evaluate[string]("window.ended", chromedp.EvalAwaitPromise)); got != "closed" {
 		t.Errorf("the socket of an ended session: %s", got)
 	}
@@ -164,7 +166,7 @@ func TestApplication(t *testing.T) {
 	}
 
 	// The application dies.
-	cookie, _ = s.signIn("alice", passphrase)
+	cookie, _ = s.SignIn("alice", passphrase)
 	app.CloseClientConnections()
 	app.Server.Close()
 	if status, body := s.curl(cookie, "/"); status != http.StatusBadGateway || !strings.Contains(body, "upstream_unreachable") {
@@ -178,12 +180,12 @@ func TestApplication(t *testing.T) {
 // stream reads the application's events line by line, until they end.
 func (s *server) stream(t *testing.T, cookie string) <-chan string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/events", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Cookie", cookie)
-	answer, err := client().Do(r)
+	answer, err := programtest.Client().Do(r)
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("events: %v %v", answer, err)
 	}
@@ -206,14 +208,14 @@ func (s *server) upload(t *testing.T, cookie string, app *application) {
 	body, write := io.Pipe()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/upload", body)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/upload", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Cookie", cookie)
 	done := make(chan string, 1)
 	go func() {
-		answer, err := client().Do(r)
+		answer, err := programtest.Client().Do(r)
 		if err != nil {
 			done <- err.Error()
 			return
@@ -249,7 +251,7 @@ func TestApplicationCannotLie(t *testing.T) {
 	}))
 	t.Cleanup(app.Close)
 	s := serve(t, dir, "--upstream", app.URL)
-	cookie, _ := s.signIn("alice", passphrase)
+	cookie, _ := s.SignIn("alice", passphrase)
 	status, body := s.curl(cookie+"; basket=1", "/", "--include", "--header", "X-Auth-Subject: root", "--header", "X_auth_subject: root")
 	if status != http.StatusOK || !strings.HasSuffix(body, "[alice] []basket=1") || strings.Contains(body, "planted") || !strings.Contains(body, "Set-Cookie: basket=2; Path=/") {
 		t.Errorf("%d %s", status, body)

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // secrets are what must stand nowhere, by name, each in every form in which it could leak.
@@ -86,17 +88,17 @@ func TestCanaries(t *testing.T) {
 	all.text("a password in the field of the name", strings.ReplaceAll(mistake, " ", "-"))
 	all.text("what the session keeps", note)
 
-	_, code, _ := strings.Cut(s.setupLink(), "#")
+	_, code, _ := strings.Cut(s.SetupLink(), "#")
 	all.text("the set-up code", code)
-	answer, body := s.do("/auth/setup", "", url.Values{"code": {code}, "username": {"alice"}, "password": {password}})
-	first, _ := sessionCookie(answer)
+	answer, body := s.Do("/auth/setup", "", url.Values{"code": {code}, "username": {"alice"}, "password": {password}})
+	first, _ := programtest.SessionCookie(answer)
 	if first == "" {
 		t.Fatalf("set-up: %d %s", answer.StatusCode, body)
 	}
 	all.token(t, "the first token", first)
-	kept, _ := s.signIn("alice", password)
+	kept, _ := s.SignIn("alice", password)
 	all.token(t, "the second token", kept)
-	ended, _ := s.signIn("alice", password)
+	ended, _ := s.SignIn("alice", password)
 	all.token(t, "an ended token", ended)
 
 	keys, err := os.ReadFile(filepath.Join(dir, "keys"))
@@ -132,7 +134,7 @@ func TestCanaries(t *testing.T) {
 				method = http.MethodPost
 				header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
-			answer, body, err := s.request(context.Background(), method, path, cookie, form.Encode(), header)
+			answer, body, err := s.Request(context.Background(), method, path, cookie, form.Encode(), header)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,8 +155,8 @@ func TestCanaries(t *testing.T) {
 		visit("/auth/account/end", cookie, url.Values{"id": {"x"}})
 		visit("/auth/account/password", cookie, url.Values{"current": {second}, "new": {password}})
 	}
-	answer, body = s.do("/auth/account/password", kept, url.Values{"current": {password}, "new": {second}})
-	changed, _ := sessionCookie(answer)
+	answer, body = s.Do("/auth/account/password", kept, url.Values{"current": {password}, "new": {second}})
+	changed, _ := programtest.SessionCookie(answer)
 	if changed == "" {
 		t.Fatalf("password change: %d %s", answer.StatusCode, body)
 	}
@@ -162,7 +164,7 @@ func TestCanaries(t *testing.T) {
 
 	// What the system shows of a running process.
 	for _, of := range []string{"cmdline", "environ"} {
-		shown, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.cmd.Process.Pid, of))
+		shown, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.Process(), of))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,8 +178,8 @@ func TestCanaries(t *testing.T) {
 	commands := func() {
 		for _, args := range [][]string{{"user", "list"}, {"session", "list"}, {"key", "list"}, {"audit", "tail"}, {"audit", "verify"}, {"doctor"}, {"policy"}, {"user", "list", "--json"},
 			{"session", "list", "--json"}, {"key", "list", "--json"}, {"audit", "tail", "--json"}, {"doctor", "--json"}, {"policy", "--json"}} {
-			_, out := run(t, "", append(args, "--data", dir)...)
-			all.hunt(t, "counterfoil "+strings.Join(args, " "), []byte(out))
+			out := program.Command(append(args, "--data", dir)...).Run(t)
+			all.hunt(t, "counterfoil "+strings.Join(args, " "), []byte(out.String()))
 		}
 	}
 	commands()
@@ -200,17 +202,17 @@ func TestCanaries(t *testing.T) {
 		}
 	}
 	files("of the running server")
-	s.kill()
+	s.Kill()
 	files("after kill -9")
 	commands()
-	log := strings.ReplaceAll(s.output.String(), s.url+"/auth/setup#"+code, "") // the link is for the terminal
+	written := s.Log.String() + strings.ReplaceAll(s.Out.String(), s.URL+"/auth/setup#"+code, "") // the link is for the terminal
 	s = serve(t, dir)
-	if answer, body := s.do("/", changed, nil); answer.StatusCode != http.StatusOK || !strings.Contains(body, note) {
+	if answer, body := s.Do("/", changed, nil); answer.StatusCode != http.StatusOK || !strings.Contains(body, note) {
 		t.Errorf("the session that went on: %d %s", answer.StatusCode, body)
 	}
-	s.stop()
+	s.Stop()
 	files("after a stop")
-	all.hunt(t, "the log", []byte(log+s.output.String()))
+	all.hunt(t, "the log", []byte(written+s.Log.String()+s.Out.String()))
 
 	// Passwords are kept as argon2id alone.
 	db, err := os.ReadFile(filepath.Join(dir, "sessions.db"))
@@ -228,17 +230,15 @@ func TestCanaries(t *testing.T) {
 // A key that cannot be used is refused, and what is said of it does not show it. CD14
 func TestUnusableKeyIsNotShown(t *testing.T) {
 	t.Parallel()
-	key := strings.TrimSpace(must(t, "", "key", "generate"))
-	other := strings.TrimSpace(must(t, "", "key", "generate"))
+	key := strings.TrimSpace(must(t, "key", "generate"))
+	other := strings.TrimSpace(must(t, "key", "generate"))
 	for name, bad := range map[string]string{"damaged": key[:45] + other[45:], "cut off": key[:40], "extended": key + "=="} {
-		cmd := exec.CommandContext(t.Context(), program, "serve", "--dev", "--listen", "127.0.0.1:0", "--data", folder(t))
-		cmd.Env = environment("COUNTERFOIL_KEY=" + bad)
-		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 1 {
-			t.Errorf("%s: %v, exit code %d: %s", name, err, cmd.ProcessState.ExitCode(), out)
+		out := program.Command("serve", "--dev", "--listen", "127.0.0.1:0", "--data", folder(t)).With("COUNTERFOIL_KEY=" + bad).Run(t)
+		if out.Code != 1 {
+			t.Errorf("%s: exit code %d: %s", name, out.Code, out)
 		}
 		for at := 5; at+12 <= 40; at++ {
-			if bytes.Contains(out, []byte(key[at:at+12])) {
+			if strings.Contains(out.String(), key[at:at+12]) {
 				t.Fatalf("%s: a part of the key is shown: %s", name, out)
 			}
 		}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // curl runs the real curl, which obeys no expiry, with the saved bytes of a cookie ("": without), and
@@ -26,12 +28,12 @@ func (s *server) curl(cookie, path string, args ...string) (int, string) {
 	if cookie != "" {
 		args = append(args, "--header", "Cookie: "+cookie)
 	}
-	cmd := exec.CommandContext(ctx, "curl", append(args, s.url+path)...)
+	cmd := exec.CommandContext(ctx, "curl", append(args, s.URL+path)...)
 	var problem bytes.Buffer
 	cmd.Stderr = &problem
 	out, err := cmd.Output()
 	if err != nil {
-		s.t.Fatalf("curl %s: %v %s\n%s", path, err, problem.String(), s.output)
+		s.t.Fatalf("curl %s: %v %s\n%s", path, err, problem.String(), s.Log)
 	}
 	end := bytes.LastIndexByte(out, '\n')
 	status, err := strconv.Atoi(string(out[end+1:]))
@@ -93,45 +95,45 @@ func TestCopiedCookie(t *testing.T) {
 			}
 		}},
 		{"ended by its user from elsewhere", func(cookie string) {
-			other, _ := s.signIn("alice", passphrase)
+			other, _ := s.SignIn("alice", passphrase)
 			if status, body := s.curl(other, "/auth/account/end-others", "--data", ""); status != http.StatusNoContent {
 				t.Errorf("end others: %d %s", status, body)
 			}
 			s.good("who ended the others", other)
 		}},
-		{"ended by an operator", func(string) { must(t, "", "session", "end", "--user", "alice", "--data", dir) }},
+		{"ended by an operator", func(string) { must(t, "session", "end", "--user", "alice", "--data", dir) }},
 		{"password changed", func(cookie string) {
 			form := url.Values{"current": {passphrase}, "new": {passphrase + " 2"}}
 			if status, body := s.curl(cookie, "/auth/account/password", "--data", form.Encode()); status != http.StatusNoContent {
 				t.Errorf("password change: %d %s", status, body)
 			}
-			must(t, passphrase+"\n", "user", "passwd", "alice", "--password-stdin", "--data", dir)
+			program.Command("user", "passwd", "alice", "--password-stdin", "--data", dir).Typing(passphrase + "\n").Must(t)
 		}},
 		{"password changed by an operator", func(string) {
-			must(t, passphrase+"\n", "user", "passwd", "alice", "--password-stdin", "--data", dir)
+			program.Command("user", "passwd", "alice", "--password-stdin", "--data", dir).Typing(passphrase + "\n").Must(t)
 		}},
 		{"disabled", func(string) {
-			must(t, "", "user", "disable", "alice", "--data", dir)
-			if answer, _ := s.do("/auth/login", "", url.Values{"username": {"alice"}, "password": {passphrase}}); answer.StatusCode != http.StatusUnauthorized {
+			must(t, "user", "disable", "alice", "--data", dir)
+			if answer, _ := s.Do("/auth/login", "", url.Values{"username": {"alice"}, "password": {passphrase}}); answer.StatusCode != http.StatusUnauthorized {
 				t.Errorf("a disabled user's sign-in: %d", answer.StatusCode)
 			}
-			must(t, "", "user", "enable", "alice", "--data", dir)
+			must(t, "user", "enable", "alice", "--data", dir)
 		}},
 	}
 	saved := map[string]string{}
 	for _, e := range ends {
-		cookie, _ := s.signIn("alice", passphrase)
+		cookie, _ := s.SignIn("alice", passphrase)
 		s.good(e.how+", before", cookie)
 		e.end(cookie)
 		s.worthless(e.how, cookie)
 		saved[e.how] = cookie
 	}
-	s.kill()
+	s.Kill()
 	s = serve(t, dir)
 	for how, cookie := range saved {
 		s.worthless(how+", after kill -9", cookie)
 	}
-	fresh, _ := s.signIn("alice", passphrase)
+	fresh, _ := s.SignIn("alice", passphrase)
 	s.good("a new sign-in", fresh)
 }
 
@@ -146,7 +148,7 @@ func TestExpiredCookies(t *testing.T) {
 	}
 	s := serve(t, dir, "--absolute", "0.0001d", "--persistent")
 	begin := time.Now()
-	cookie, line := s.signIn("user0", passphrase)
+	cookie, line := s.SignIn("user0", passphrase)
 	if !strings.Contains(line+";", "; Max-Age=8;") && !strings.Contains(line+";", "; Max-Age=7;") {
 		t.Errorf("0.0001 days are not 8 whole seconds in %s", line)
 	}
@@ -166,19 +168,19 @@ func TestExpiredCookies(t *testing.T) {
 	for i := range users {
 		all.Go(func() {
 			for range each {
-				answer, _, err := s.send(context.Background(), "/auth/login", "", url.Values{"username": {fmt.Sprint("user", i)}, "password": {passphrase}})
+				answer, _, err := s.Send(context.Background(), "/auth/login", "", url.Values{"username": {fmt.Sprint("user", i)}, "password": {passphrase}})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				saved, _ := sessionCookie(answer)
+				saved, _ := programtest.SessionCookie(answer)
 				mu.Lock()
 				file = append(file, saved)
 				mu.Unlock()
 			}
 		})
 	}
-	late, _ := s.signIn("user0", passphrase)
+	late, _ := s.SignIn("user0", passphrase)
 	signedIn := time.Now()
 	time.Sleep(time.Until(signedIn.Add(5 * time.Second)))
 	if status, _ := s.curl(late, "/auth/check"); status != http.StatusOK {
@@ -210,7 +212,7 @@ func TestExpiredCookies(t *testing.T) {
 	}
 	for range 25 { // a thousand tries
 		for _, cookie := range file {
-			answer, _ := s.do("/", cookie, nil)
+			answer, _ := s.Do("/", cookie, nil)
 			if c := answer.StatusCode; c != http.StatusUnauthorized && c != http.StatusTooManyRequests {
 				t.Fatalf("an expired cookie: %d", c)
 			}
@@ -227,11 +229,11 @@ func TestSlidingUpToTheEnd(t *testing.T) {
 	const idle, absolute = 3 * time.Second, 8 * time.Second
 	s := serve(t, dir, "--idle", idle.String(), "--absolute", absolute.String())
 	before := time.Now()
-	cookie, _ := s.signIn("alice", passphrase)
+	cookie, _ := s.SignIn("alice", passphrase)
 	signedIn := time.Now()
 	for last := signedIn; ; time.Sleep(100 * time.Millisecond) {
 		sent := time.Now()
-		answer, body := s.do("/", cookie, nil)
+		answer, body := s.Do("/", cookie, nil)
 		if answer.StatusCode == http.StatusUnauthorized {
 			if sent.Sub(last) < idle/2 && time.Since(before) < absolute {
 				t.Errorf("ended after %v, %v after the last request", time.Since(before), sent.Sub(last))
@@ -255,9 +257,9 @@ func TestThreeRestarts(t *testing.T) {
 	dir := folder(t)
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	cookie, _ := s.signIn("alice", passphrase)
+	cookie, _ := s.SignIn("alice", passphrase)
 	s.curl(cookie, "/", "--data", "note=kept")
-	for _, end := range []func(){func() { s.stop() }, func() { s.kill() }, func() { s.kill() }} {
+	for _, end := range []func(){func() { s.Stop() }, func() { s.Kill() }, func() { s.Kill() }} {
 		end()
 		s = serve(t, dir)
 		s.good("after a restart", cookie)
@@ -274,25 +276,25 @@ func TestSignOutThenPowerFails(t *testing.T) {
 	addUser(t, dir, "alice")
 	for range 3 {
 		s := serve(t, dir)
-		out, _ := s.signIn("alice", passphrase)
-		ended, _ := s.signIn("alice", passphrase)
-		by, _ := s.signIn("alice", passphrase)
+		out, _ := s.SignIn("alice", passphrase)
+		ended, _ := s.SignIn("alice", passphrase)
+		by, _ := s.SignIn("alice", passphrase)
 		for cookie, path := range map[string]string{out: "/auth/logout", by: "/auth/account/end-others"} {
-			answer, body, err := s.send(context.Background(), path, cookie, url.Values{})
+			answer, body, err := s.Send(context.Background(), path, cookie, url.Values{})
 			if path == "/auth/logout" && err == nil && answer.StatusCode == http.StatusNoContent {
 				continue
 			}
-			s.cmd.Process.Kill() // at once
+			s.Kill() // at once
 			if err != nil || answer.StatusCode != http.StatusNoContent {
 				t.Fatalf("%s: %v %s", path, err, body)
 			}
 			break
 		}
-		s.kill()
+		s.Kill()
 		s = serve(t, dir)
 		s.worthless("signed out", out)
 		s.worthless("ended", ended)
-		s.kill()
+		s.Kill()
 	}
 }
 
@@ -302,17 +304,17 @@ func TestKeyFileIsGone(t *testing.T) {
 	dir := folder(t)
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	old, _ := s.signIn("alice", passphrase)
-	before := must(t, "", "key", "list", "--data", dir)
-	s.stop()
+	old, _ := s.SignIn("alice", passphrase)
+	before := must(t, "key", "list", "--data", dir)
+	s.Stop()
 	if err := os.Remove(filepath.Join(dir, "keys")); err != nil {
 		t.Fatal(err)
 	}
 	s = serve(t, dir)
 	s.worthless("under the old key", old)
-	fresh, _ := s.signIn("alice", passphrase)
+	fresh, _ := s.SignIn("alice", passphrase)
 	s.good("under the new key", fresh)
-	if after := must(t, "", "key", "list", "--data", dir); after == before {
+	if after := must(t, "key", "list", "--data", dir); after == before {
 		t.Errorf("the same key: %s", after)
 	}
 }

@@ -26,11 +26,11 @@ func TestCheckExpiry(t *testing.T) {
 	addUser(t, dir, "alice")
 	for _, limit := range []string{"--idle", "--absolute"} {
 		s := serve(t, dir, limit, "3s")
-		cookie, _ := s.signIn("alice", passphrase)
-		if code, out := checkExpiry(t, cookie+"\n", s.url+"/auth/account", "-", "3"); code != 0 || out != "expiry is enforced by the server: yes" {
+		cookie, _ := s.SignIn("alice", passphrase)
+		if code, out := checkExpiry(t, cookie+"\n", s.URL+"/auth/account", "-", "3"); code != 0 || out != "expiry is enforced by the server: yes" {
 			t.Errorf("the gateway with %s 3s: exit code %d, %s", limit, code, out)
 		}
-		s.stop()
+		s.Stop()
 	}
 
 	// The test of the test: a site that leaves expiry to the browser, and pages that tell nothing.

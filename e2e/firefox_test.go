@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/logtest"
 )
 
 // firefox is one Firefox with an empty profile and one tab, driven over Marionette, the protocol that
@@ -36,7 +38,7 @@ user_pref("network.connectivity-service.enabled", false);
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	output := &record{}
+	output := &logtest.Log{}
 	cmd := exec.Command("firefox-esr", "--headless", "--marionette", "--no-remote", "--profile", profile, "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "MOZ_HEADLESS=1")
 	cmd.Stdout, cmd.Stderr = output, output
@@ -165,7 +167,7 @@ func TestFirefox(t *testing.T) {
 	s := serve(t, dir)
 	f := openFirefox(t)
 
-	f.open(s.setupLink())
+	f.open(s.SetupLink())
 	f.on("Make the first account")
 	f.fill("#username", "alice", "#password", passphrase)
 	f.click("main form button")
@@ -177,16 +179,16 @@ func TestFirefox(t *testing.T) {
 	f.click("main form button")
 	f.on("Welcome, alice")
 
-	at := s.address()
-	s.kill()
+	at := s.Address()
+	s.Kill()
 	s = serveAt(t, dir, at)
-	f.open(s.url + "/")
+	f.open(s.URL + "/")
 	f.on("Welcome, alice")
 	if note := f.says(`document.querySelector("#note").value`); note != "seats for two" {
 		t.Errorf("after kill -9 and a start the note is %q", note)
 	}
 
-	f.open(s.url + "/auth/account")
+	f.open(s.URL + "/auth/account")
 	f.on("Your sessions")
 	if row := f.says(`document.querySelector(".current").textContent`); !strings.Contains(row, "Firefox") {
 		t.Errorf("the row of this session says: %s", row)
@@ -195,7 +197,7 @@ func TestFirefox(t *testing.T) {
 	f.on("Sign in")
 	command[any](f, "WebDriver:Back", nil)
 	f.on("Sign in") // nothing private came out of a cache
-	f.open(s.url + "/auth/account")
+	f.open(s.URL + "/auth/account")
 	f.on("Sign in")
 	f.fill("#username", "alice", "#password", passphrase)
 	f.click("main form button")

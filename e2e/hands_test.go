@@ -19,7 +19,10 @@ func TestKeyboardOnly(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
 	b := openBrowser(t)
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
+	if !b.wait(func() bool { return eval[string](b, "document.activeElement.id") == "username" }) { // a moment after the page has come
+		t.Fatal("the first field has no focus")
+	}
 	b.leads(press("alice"), press(kb.Tab), press(passphrase), press(kb.Enter))
 	b.on("Your sessions")
 	var reached []string
@@ -33,7 +36,7 @@ func TestKeyboardOnly(t *testing.T) {
 	if got, want := strings.Join(reached, ", "), "Skip to the content, Counterfoil, Account, Sign out, Sign out here, current, new, Change the password"; got != want {
 		t.Errorf("Tab reaches %s; want %s", got, want)
 	}
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	get(b, chromedp.Steps(press(kb.Tab), press(kb.Tab), press(kb.Tab), press(kb.Tab)))
 	b.leads(press(kb.Enter))
 	b.on("Sign in")
@@ -45,7 +48,7 @@ func TestWithoutScripts(t *testing.T) {
 	s := serve(t, folder(t))
 	b := openBrowser(t)
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	link := s.setupLink()
+	link := s.SetupLink()
 	b.open(link)
 	if code := b.value("#code"); code != "" {
 		t.Fatalf("a script ran: the code is %q", code)
@@ -59,11 +62,11 @@ func TestWithoutScripts(t *testing.T) {
 	if note := b.value("#note"); note != "no script" {
 		t.Errorf("the note is %q", note)
 	}
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	b.fill("#current", passphrase, "#new", passphrase+" and more")
 	b.click(".panel button")
 	b.on("Your sessions")
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	if note := b.value("#note"); note != "no script" {
 		t.Errorf("after a change of password the note is %q", note)
 	}

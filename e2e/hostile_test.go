@@ -75,13 +75,13 @@ func TestAnotherSite(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn("alice", passphrase)
 	b.on("Welcome, alice")
 	b.fill("#note", "mine")
 	b.click("main form button")
-	other, _ := s.signIn("alice", passphrase)
-	sent := b.cookiesSent(s.url)
+	other, _ := s.SignIn("alice", passphrase)
+	sent := b.cookiesSent(s.URL)
 	forms := map[string]url.Values{
 		"/":                        {"note": {"planted"}},
 		"/auth/logout":             {},
@@ -90,8 +90,8 @@ func TestAnotherSite(t *testing.T) {
 		"/auth/account/password":   {"current": {passphrase}, "new": {"a password of the other site"}},
 	}
 	for path, form := range forms {
-		b.open(evilSite(t, s.url+path, form))
-		b.arrives(s.url)
+		b.open(evilSite(t, s.URL+path, form))
+		b.arrives(s.URL)
 		b.on("This came from another site")
 	}
 	if posts := sent(); len(posts) != len(forms) {
@@ -103,17 +103,17 @@ func TestAnotherSite(t *testing.T) {
 			}
 		}
 	}
-	if answer, _ := s.do("/auth/check", other, nil); answer.StatusCode != http.StatusOK {
+	if answer, _ := s.Do("/auth/check", other, nil); answer.StatusCode != http.StatusOK {
 		t.Errorf("the other session: %d", answer.StatusCode)
 	}
 
-	b.open(foreignPage(t, `<a href="`+s.url+`/">Theatre</a>`))
+	b.open(foreignPage(t, `<a href="`+s.URL+`/">Theatre</a>`))
 	b.click("a")
 	b.on("Welcome, alice") // Lax: a link takes the cookie along
 	if note := b.value("#note"); note != "mine" {
 		t.Errorf("the note is %q", note)
 	}
-	s.signIn("alice", passphrase) // the password is as it was
+	s.SignIn("alice", passphrase) // the password is as it was
 }
 
 // A neighbour is another origin of the same site, another port here, elsewhere another subdomain: the
@@ -124,12 +124,12 @@ func TestNeighbour(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir, "--upstream", newApplication(t).URL)
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn("alice", passphrase)
 	b.on("Seats of alice")
-	sent := b.cookiesSent(s.url)
-	b.open(neighbour(evilSite(t, s.url+"/auth/logout", url.Values{})))
-	b.arrives(s.url)
+	sent := b.cookiesSent(s.URL)
+	b.open(neighbour(evilSite(t, s.URL+"/auth/logout", url.Values{})))
+	b.arrives(s.URL)
 	b.on("This came from another site")
 	if posts := sent(); len(posts) != 1 || !posts[0] {
 		t.Errorf("forms that took the cookie along: %v; this is no neighbour", posts)
@@ -139,7 +139,7 @@ func TestNeighbour(t *testing.T) {
 		t.Errorf("a socket from a neighbour's page: %s", got)
 	}
 	b.forgive()
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.on("Seats of alice")
 }
 
@@ -149,7 +149,7 @@ func neighbour(address string) string { return strings.Replace(address, "localho
 // openSocket tries to open the application's WebSocket from the page that the browser is on.
 func openSocket(s *server) chromedp.Action[string] {
 	return chromedp.Evaluate[string](`new Promise(done => {
-		const s = new WebSocket("ws`+strings.TrimPrefix(s.url, "http")+`/socket");
+		const s = new WebSocket("ws`+strings.TrimPrefix(s.URL, "http")+`/socket");
 		s.onopen = () => done("open");
 		s.onerror = () => done("refused");
 	})`, chromedp.EvalAwaitPromise)
@@ -162,13 +162,13 @@ func TestFramedAndRead(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn("alice", passphrase)
-	b.open(foreignPage(t, `<iframe src="`+s.url+`/auth/login"></iframe>`))
+	b.open(foreignPage(t, `<iframe src="`+s.URL+`/auth/login"></iframe>`))
 	if !b.complained("frame-ancestors") {
 		t.Error("the browser does not say that the frame was refused")
 	}
-	read := `fetch("` + s.url + `/auth/api/v1/session", {credentials: "include"}).then(r => r.text(), e => "refused")`
+	read := `fetch("` + s.URL + `/auth/api/v1/session", {credentials: "include"}).then(r => r.text(), e => "refused")`
 	if text := get(b, chromedp.Evaluate[string](read, chromedp.EvalAwaitPromise)); text != "refused" {
 		t.Errorf("another site reads %q", text)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // rounds is how often the kill loops kill: KILL_ROUNDS, else 200 with COUNTERFOIL_SOAK, else few.
@@ -105,7 +107,7 @@ func (l *ledger) load(s *server) {
 		if err != nil {
 			return
 		}
-		cookie, _ := sessionCookie(answer)
+		cookie, _ := programtest.SessionCookie(answer)
 		var told struct{ Session struct{ ID string } }
 		if err := json.Unmarshal([]byte(body), &told); err != nil || answer.StatusCode != http.StatusOK || cookie == "" {
 			s.t.Errorf("sign-in: %d %s", answer.StatusCode, body)
@@ -117,7 +119,7 @@ func (l *ledger) load(s *server) {
 			continue
 		}
 		if turn%2 == 0 {
-			answer, body, err = s.send(ctx, "/auth/logout", victim.cookie, url.Values{})
+			answer, body, err = s.Send(ctx, "/auth/logout", victim.cookie, url.Values{})
 		} else {
 			answer, body, err = s.json(ctx, http.MethodDelete, "/auth/api/v1/sessions/"+victim.id, by.cookie, "")
 		}
@@ -134,19 +136,19 @@ func (l *ledger) load(s *server) {
 }
 
 func (s *server) json(ctx context.Context, method, path, cookie, body string) (*http.Response, string, error) {
-	return s.request(ctx, method, path, cookie, body, http.Header{"Content-Type": {"application/json"}})
+	return s.Request(ctx, method, path, cookie, body, http.Header{"Content-Type": {"application/json"}})
 }
 
 // check compares what the client was told with what is true.
 func (l *ledger) check(s *server, round int) {
 	s.t.Helper()
 	for _, k := range l.tickets {
-		answer, body := s.do("/auth/check", k.cookie, nil)
+		answer, body := s.Do("/auth/check", k.cookie, nil)
 		switch in := answer.StatusCode == http.StatusOK; {
 		case !in && answer.StatusCode != http.StatusUnauthorized:
 			s.t.Fatalf("round %d: %d %s", round, answer.StatusCode, body)
 		case k.state == lives && !in:
-			s.t.Fatalf("round %d: the sign-in %s was acknowledged and is lost\n%s", round, k.id, s.output)
+			s.t.Fatalf("round %d: the sign-in %s was acknowledged and is lost\n%s", round, k.id, s.Log)
 		case k.state == hasEnded && in:
 			s.t.Fatalf("round %d: %s has ended and is signed in again", round, k.id)
 		case k.state == ends && in:
@@ -171,9 +173,9 @@ func killLoop(t *testing.T, dir string, rounds int) *ledger {
 			workers.Go(func() { l.load(s) })
 		}
 		enough := l.acknowledged() + 1 + rand.IntN(6)
-		s.until("busy", func() bool { return l.acknowledged() >= enough })
+		s.Until("busy", func() bool { return l.acknowledged() >= enough })
 		time.Sleep(rand.N(100 * time.Millisecond))
-		s.kill()
+		s.Kill()
 		workers.Wait()
 		if t.Failed() {
 			t.FailNow()
@@ -181,7 +183,7 @@ func killLoop(t *testing.T, dir string, rounds int) *ledger {
 	}
 	s := serve(t, dir, "--max-sessions", "1000")
 	l.check(s, rounds)
-	s.stop()
+	s.Stop()
 	t.Logf("%d kills; acknowledged: %d sign-ins and %d ends", rounds, len(l.tickets), l.acknowledged()-len(l.tickets))
 	return l
 }
@@ -199,7 +201,7 @@ func TestG1Durable(t *testing.T) {
 func TestG8OnTheRecord(t *testing.T) {
 	dir := folder(t)
 	l := killLoop(t, dir, rounds(t, 5))
-	if out := must(t, "", "audit", "verify", "--data", dir); !strings.Contains(out, "whole") {
+	if out := must(t, "audit", "verify", "--data", dir); !strings.Contains(out, "whole") {
 		t.Errorf("audit verify: %s", out)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
@@ -241,7 +243,5 @@ func TestG8OnTheRecord(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "audit.jsonl"), []byte(strings.Replace(string(text), `"alice"`, `"alicf"`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, out := run(t, "", "audit", "verify", "--data", dir); code != 5 {
-		t.Errorf("a changed line: exit code %d, %s", code, out)
-	}
+	program.Command("audit", "verify", "--data", dir).Want(t, 5, "")
 }

@@ -58,12 +58,12 @@ func TestPages(t *testing.T) {
 	s := serve(t, folder(t))
 	b := openBrowser(t)
 
-	b.open(s.setupLink())
+	b.open(s.SetupLink())
 	b.fill("#username", "alice", "#password", "short")
 	b.click("main form button")
 	b.page("setup-refused", "Make the first account", 422)
 	b.open("about:blank")
-	b.open(s.setupLink())
+	b.open(s.SetupLink())
 	b.page("setup", "Make the first account", 200)
 	b.fill("#username", "alice", "#password", passphrase)
 	b.click("main form button")
@@ -72,8 +72,8 @@ func TestPages(t *testing.T) {
 	b.click("main form button")
 	b.page("demo-note", "Welcome, alice", 200)
 
-	s.signIn("alice", passphrase)
-	b.open(s.url + "/auth/account")
+	s.SignIn("alice", passphrase)
+	b.open(s.URL + "/auth/account")
 	b.page("account", "Your sessions", 200)
 	b.fill("#current", "not this one at all", "#new", passphrase)
 	b.click(".panel button")
@@ -87,14 +87,14 @@ func TestPages(t *testing.T) {
 	b.fill("#current", passphrase, "#new", "short")
 	b.click(".panel button")
 	b.page("password-refused", "Your sessions", 422)
-	b.open(s.url + "/nothing/here")
+	b.open(s.URL + "/nothing/here")
 	b.page("not-found", "There is nothing here", 404)
-	b.open(s.url + "/auth/login")
+	b.open(s.URL + "/auth/login")
 	b.page("signed-in-already", "Sign in", 200)
 
 	guest := b.profile()
 	b = guest
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.page("sign-in", "Sign in", 200)
 	b.signIn("alice", "not this one at all")
 	b.page("wrong-password", "Sign in", 401)
@@ -121,40 +121,40 @@ func TestPagesOfTrouble(t *testing.T) {
 	upstream.Close()
 	s := serve(t, dir, "--upstream", upstream.URL)
 	b := openBrowser(t)
-	b.open(s.url + "/auth/login?next=/auth/account")
+	b.open(s.URL + "/auth/login?next=/auth/account")
 	b.signIn("alice", passphrase)
 	b.on("Your sessions")
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.page("bad-gateway", b.text("h1"), 502)
 
 	// Another site lets the browser send a form: it arrives, says where it came from, and does nothing.
-	b.open(evilSite(t, s.url+"/auth/account/end-others", url.Values{}))
-	b.arrives(s.url)
+	b.open(evilSite(t, s.URL+"/auth/account/end-others", url.Values{}))
+	b.arrives(s.URL)
 	b.page("cross-site", "This came from another site", 403)
 
 	// The disk is full.
-	b.open(s.url + "/auth/login")
+	b.open(s.URL + "/auth/login")
 	limitFiles(t, s, "0")
 	b.signIn("alice", passphrase)
 	b.page("unavailable", b.text("h1"), 503)
 	limitFiles(t, s, "unlimited")
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	b.on("Your sessions") // still signed in
 
 	// A second cookie of our name, on a path of its own.
-	u, _ := url.Parse(s.url)
-	name := b.cookies(s.url)[0].Name
+	u, _ := url.Parse(s.URL)
+	name := b.cookies(s.URL)[0].Name
 	call(b, network.SetCookie, network.SetCookieParams{Name: name, Value: "planted", Domain: u.Hostname(), Path: "/auth"})
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	b.page("two-cookies", "Two different tickets", 400)
-	if n := len(b.cookies(s.url + "/auth/account")); n != 2 {
+	if n := len(b.cookies(s.URL + "/auth/account")); n != 2 {
 		t.Errorf("%d cookies are left: something cleared one", n)
 	}
-	call(b, network.DeleteCookies, network.DeleteCookiesParams{Name: name, URL: s.url + "/auth/account", Path: "/auth"})
+	call(b, network.DeleteCookies, network.DeleteCookiesParams{Name: name, URL: s.URL + "/auth/account", Path: "/auth"})
 
 	// Ended while a form was open.
-	b.open(s.url + "/auth/account")
-	must(t, "", "session", "end", "--all", "--data", dir)
+	b.open(s.URL + "/auth/account")
+	must(t, "session", "end", "--all", "--data", dir)
 	b.click(".current button")
 	b.page("ended", "Not signed in", 401)
 }
@@ -167,7 +167,7 @@ func TestPagesOfHostileNames(t *testing.T) {
 	addUser(t, dir, name)
 	s := serve(t, dir)
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn(`"><img src=x onerror=alert(1)>`, passphrase)
 	b.page("hostile-name", "Sign in", 401)
 	if got := b.value("#username"); got != `"><img src=x onerror=alert(1)>` {
@@ -181,8 +181,8 @@ func TestPagesOfHostileNames(t *testing.T) {
 	if got := b.value("#note"); got != note {
 		t.Errorf("the note is %q", got)
 	}
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	b.page("long-name", "Your sessions", 200)
-	b.open(s.url + "/auth/login?next=" + url.QueryEscape(`/"><script>alert(1)</script>`))
+	b.open(s.URL + "/auth/login?next=" + url.QueryEscape(`/"><script>alert(1)</script>`))
 	b.page("hostile-next", "Sign in", 200)
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // A full disk: who is signed in stays so; nobody is told that he is signed out or that something is
@@ -16,8 +18,8 @@ func TestFullDisk(t *testing.T) {
 	dir := folder(t)
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	stays, _ := s.signIn("alice", passphrase)
-	leaves, _ := s.signIn("alice", passphrase)
+	stays, _ := s.SignIn("alice", passphrase)
+	leaves, _ := s.SignIn("alice", passphrase)
 	s.good("before", stays)
 
 	limitFiles(t, s, "0")
@@ -33,11 +35,11 @@ func TestFullDisk(t *testing.T) {
 		if request.path == "/auth/logout" {
 			cookie = leaves
 		}
-		answer, body := s.do(request.path, cookie, request.form)
+		answer, body := s.Do(request.path, cookie, request.form)
 		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v %s", what, answer.StatusCode, answer.Header, body)
 		}
-		if got, _ := sessionCookie(answer); got != "" {
+		if got, _ := programtest.SessionCookie(answer); got != "" {
 			t.Errorf("%s: a cookie for what is not kept", what)
 		}
 	}
@@ -49,23 +51,23 @@ func TestFullDisk(t *testing.T) {
 	}
 
 	limitFiles(t, s, "unlimited")
-	s.until("signed out for good", func() bool {
-		return strings.Count(must(t, "", "session", "list", "--json", "--data", dir), `"id"`) == 1
+	s.Until("signed out for good", func() bool {
+		return strings.Count(must(t, "session", "list", "--json", "--data", dir), `"id"`) == 1
 	})
-	fresh, _ := s.signIn("alice", passphrase)
+	fresh, _ := s.SignIn("alice", passphrase)
 	s.good("a sign-in when there is room again", fresh)
 	s.good("who is signed in", stays)
-	s.kill()
+	s.Kill()
 	s = serve(t, dir)
 	s.worthless("who signed out", leaves)
 	s.good("who is signed in, after kill -9", stays)
-	must(t, "", "audit", "verify", "--data", dir)
+	must(t, "audit", "verify", "--data", dir)
 }
 
 // limitFiles sets how many bytes a file of the server may have: "0" is a full disk.
 func limitFiles(t *testing.T, s *server, bytes string) {
 	t.Helper()
-	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(s.cmd.Process.Pid), "--fsize="+bytes+":").CombinedOutput(); err != nil {
+	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(s.Process()), "--fsize="+bytes+":").CombinedOutput(); err != nil {
 		t.Fatalf("prlimit: %v %s", err, out)
 	}
 }

@@ -1,48 +1,14 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-)
 
-// certificate writes a self-made certificate for this machine, and its key.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}}
-	public, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
+	"github.com/counterfoil/counterfoil/internal/programtest"
+)
 
 // Over TLS a browser takes the cookie with its prefix, with every attribute, and lets no script plant
 // or read one. S10, T30, T31, T32, T33, T34, T35
@@ -50,21 +16,21 @@ func TestCookieOverTLS(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	addUser(t, dir, "alice")
-	cert, key := certificate(t)
+	cert, key := programtest.Certificate(t, t.TempDir(), 1)
 	for _, persistent := range []bool{false, true} {
 		args := []string{"serve", "--listen", "127.0.0.1:0", "--data", dir, "--tls-cert", cert, "--tls-key", key, "--absolute", "2h"}
 		if persistent {
 			args = append(args, "--persistent")
 		}
-		s := launch(t, environment(), args...)
+		s := launch(t, args...)
 		b := openBrowser(t, chromedp.IgnoreCertErrors)
-		b.open(s.url + "/")
-		if all := b.cookies(s.url); len(all) != 0 {
+		b.open(s.URL + "/")
+		if all := b.cookies(s.URL); len(all) != 0 {
 			t.Errorf("a visitor has cookies: %v", all)
 		}
 		b.signIn("alice", passphrase)
 		b.on("Welcome, alice")
-		all := b.cookies(s.url)
+		all := b.cookies(s.URL)
 		if len(all) != 1 {
 			t.Fatalf("%d cookies, want 1", len(all))
 		}
@@ -79,11 +45,11 @@ func TestCookieOverTLS(t *testing.T) {
 		if cookie := eval[string](b, "document.cookie"); cookie != "" {
 			t.Errorf("a script sees %q", cookie)
 		}
-		if all := b.cookies(s.url); len(all) != 1 || all[0].Value != c.Value {
+		if all := b.cookies(s.URL); len(all) != 1 || all[0].Value != c.Value {
 			t.Errorf("after a script tried to plant a cookie: %d cookies", len(all))
 		}
-		b.open(s.url + "/")
+		b.open(s.URL + "/")
 		b.on("Welcome, alice")
-		s.stop()
+		s.Stop()
 	}
 }

@@ -14,7 +14,7 @@ func TestFirstVisit(t *testing.T) {
 	s := serve(t, dir)
 	b := openBrowser(t)
 
-	if status := b.open(s.setupLink()); status != 200 {
+	if status := b.open(s.SetupLink()); status != 200 {
 		t.Fatalf("set-up: %d", status)
 	}
 	b.on("Make the first account")
@@ -43,7 +43,7 @@ func TestFirstVisit(t *testing.T) {
 	}
 
 	other := b.profile()
-	other.open(s.url + "/auth/account")
+	other.open(s.URL + "/auth/account")
 	other.on("Sign in")
 	other.signIn("alice", passphrase)
 	other.on("Your sessions")
@@ -51,16 +51,16 @@ func TestFirstVisit(t *testing.T) {
 		t.Errorf("the second device sees %d sessions", n)
 	}
 
-	at := s.address()
-	s.kill()
+	at := s.Address()
+	s.Kill()
 	s = serveAt(t, dir, at)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.on("Welcome, alice")
 	if note := b.value("#note"); note != "seats for two" {
 		t.Errorf("after kill -9 and a start the note is %q", note)
 	}
 
-	other.open(s.url + "/auth/account")
+	other.open(s.URL + "/auth/account")
 	other.click(".sessions li:not(.current) button")
 	other.on("Your sessions")
 	if n := other.count(".sessions li"); n != 1 {
@@ -72,7 +72,7 @@ func TestFirstVisit(t *testing.T) {
 	other.click("nav form button")
 	other.on("Sign in")
 	other.back("Sign in") // nothing private came out of a cache
-	other.open(s.url + "/")
+	other.open(s.URL + "/")
 	other.on("Sign in")
 }
 
@@ -83,11 +83,11 @@ func TestIdleInABrowser(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir, "--idle", "3s")
 	b := openBrowser(t)
-	b.open(s.url + "/auth/account?tab=1")
+	b.open(s.URL + "/auth/account?tab=1")
 	b.signIn("alice", passphrase)
 	b.on("Your sessions")
 	time.Sleep(3500 * time.Millisecond)
-	b.open(s.url + "/auth/account?tab=1")
+	b.open(s.URL + "/auth/account?tab=1")
 	b.on("Sign in")
 	if next := eval[string](b, `document.querySelector("input[name=next]").value`); next != "/auth/account?tab=1" {
 		t.Errorf("next is %q", next)
@@ -108,12 +108,12 @@ func TestBackAfterSignOut(t *testing.T) {
 	addUser(t, dir, "alice")
 	s := serve(t, dir, "--upstream", newApplication(t).URL)
 	b := openBrowser(t)
-	b.open(s.url + "/")
+	b.open(s.URL + "/")
 	b.signIn("alice", passphrase)
 	b.on("Seats of alice")
 	const kept = `document.cookie + " " + localStorage.getItem("view")`
 	eval[string](b, `document.cookie = "seat=12"; localStorage.setItem("view", "stalls"); ""`)
-	b.open(s.url + "/auth/account")
+	b.open(s.URL + "/auth/account")
 	b.click("nav form button")
 	b.on("Sign in")
 	if got := eval[string](b, kept); got != "seat=12 stalls" {

@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/account"
 	"github.com/counterfoil/counterfoil/account/memaccount"
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/internal/logtest"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/sessiontest"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -39,33 +40,16 @@ type site struct {
 	srv      *httptest.Server
 	accounts *account.Service
 	clock    *sessiontest.Clock
-	logs     *lockedBuffer
+	logs     *logtest.Log
 
 	mu     sync.Mutex
 	events []counterfoil.Event
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func newSite(t testing.TB, edit ...func(*gateway.Config)) *site {
 	t.Helper()
 	ctx := context.Background()
-	s := &site{t: t, clock: sessiontest.NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)), logs: &lockedBuffer{}}
+	s := &site{t: t, clock: sessiontest.NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)), logs: &logtest.Log{}}
 	wall, _ := s.clock.Now()
 	keys, err := keyring.Generate(wall, rand.Reader)
 	must(t, err)

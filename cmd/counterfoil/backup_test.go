@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/programtest"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -28,18 +29,18 @@ func TestStoreBackup(t *testing.T) {
 			if dsn != "" {
 				flags, keys = append(flags, "--store", dsn), []string{sharing(dir)}
 			}
-			run := func(args ...string) command { return cf(append(args, flags...)...).with(keys...) }
+			run := func(args ...string) programtest.Command { return cf(append(args, flags...)...).With(keys...) }
 			for _, name := range []string{"alice", "bob"} {
-				run("user", "add", name, "--password-stdin").typing(passphrase+"\n").want(t, 0, "is made")
+				run("user", "add", name, "--password-stdin").Typing(passphrase+"\n").Want(t, 0, "is made")
 			}
-			serving := func() *server { return serveWith(t, run("serve", "--dev", "--listen", "127.0.0.1:0")) }
+			serving := func() *programtest.Server { return run("serve", "--dev", "--listen", "127.0.0.1:0").Serve(t) }
 			s := serving()
-			kept, _ := s.signIn("alice", passphrase)
-			ended, _ := s.signIn("alice", passphrase)
-			bobs, _ := s.signIn("bob", passphrase)
+			kept, _ := s.SignIn("alice", passphrase)
+			ended, _ := s.SignIn("alice", passphrase)
+			bobs, _ := s.SignIn("bob", passphrase)
 			file := filepath.Join(t.TempDir(), "backup")
 			for range 2 { // the second takes the place of the first
-				run("store", "backup", file).want(t, 0, "3 sessions and ")
+				run("store", "backup", file).Want(t, 0, "3 sessions and ")
 			}
 			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("%v, %v; want mode 0600", info, err)
@@ -53,15 +54,15 @@ func TestStoreBackup(t *testing.T) {
 					t.Error("the backup holds a token")
 				}
 			}
-			run("store", "restore", file).want(t, 1, "stop it before")
-			s.do("POST", "/auth/logout", ended, url.Values{}).Body.Close()
-			run("user", "passwd", "bob", "--password-stdin").typing(passphrase+" two\n").want(t, 0, "new password")
-			s.stop()
-			run("store", "restore", file).want(t, 1, "nothing was done. To do it")
-			o := run("store", "restore", file, "--yes", "--json").want(t, 0, `"sessions": 1`) // into the same
+			run("store", "restore", file).Want(t, 1, "stop it before")
+			signOut(t, s.Site, ended)
+			run("user", "passwd", "bob", "--password-stdin").Typing(passphrase+" two\n").Want(t, 0, "new password")
+			s.Stop()
+			run("store", "restore", file).Want(t, 1, "nothing was done. To do it")
+			o := run("store", "restore", file, "--yes", "--json").Want(t, 0, `"sessions": 1`) // into the same
 			var done struct{ Ended, Kept int }
-			if err := json.Unmarshal([]byte(o.out), &done); err != nil || done.Ended != 2 || done.Kept < 2 {
-				t.Errorf("%+v, %v: %s", done, err, o.out)
+			if err := json.Unmarshal([]byte(o.Out), &done); err != nil || done.Ended != 2 || done.Kept < 2 {
+				t.Errorf("%+v, %v: %s", done, err, o.Out)
 			}
 			if dsn == "" { // and once more, after the store was lost
 				for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -69,27 +70,26 @@ func TestStoreBackup(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				run("store", "restore", file).want(t, 0, "1 sessions and 3 accounts")
+				run("store", "restore", file).Want(t, 0, "1 sessions and 3 accounts")
 			}
 			s = serving()
 			for cookie, want := range map[string]int{kept: 200, ended: 401, bobs: 401} {
-				if got := s.check(cookie); got != want {
+				if got := s.Check(cookie); got != want {
 					t.Errorf("after the restore a session answers %d, want %d", got, want)
 				}
 			}
-			answer := s.do("POST", "/auth/login", "", url.Values{"username": {"bob"}, "password": {passphrase}, "next": {"/"}})
-			answer.Body.Close()
+			answer, _ := s.Do("/auth/login", "", url.Values{"username": {"bob"}, "password": {passphrase}})
 			if answer.StatusCode != 401 {
 				t.Errorf("the password of before answers %d", answer.StatusCode)
 			}
-			s.stop()
-			run("audit", "verify").want(t, 0, "whole")
-			run("store", "restore", filepath.Join(dir, "none")).want(t, 3, "no such file")
-			run("store", "restore", filepath.Join(dir, "keys")).want(t, 1, "no whole backup")
-			run("store", "restore", file, "--audit", file, "--end-all").want(t, 2, "leave one of the two out")
-			run("store", "restore", file, "--end-all", "--yes").want(t, 0, "no session came back")
+			s.Stop()
+			run("audit", "verify").Want(t, 0, "whole")
+			run("store", "restore", filepath.Join(dir, "none")).Want(t, 3, "no such file")
+			run("store", "restore", filepath.Join(dir, "keys")).Want(t, 1, "no whole backup")
+			run("store", "restore", file, "--audit", file, "--end-all").Want(t, 2, "leave one of the two out")
+			run("store", "restore", file, "--end-all", "--yes").Want(t, 0, "no session came back")
 			s = serving()
-			if got := s.check(kept); got != 401 {
+			if got := s.Check(kept); got != 401 {
 				t.Errorf("after --end-all the session answers %d", got)
 			}
 		})
@@ -105,12 +105,12 @@ func TestStoreRestoreIsKilled(t *testing.T) {
 	fill(t, db, n)
 	file := filepath.Join(t.TempDir(), "backup")
 	s := serve(t, dir)
-	cf("store", "backup", file, "--data", dir).want(t, 0, "2000 sessions")
-	s.stop()
+	cf("store", "backup", file, "--data", dir).Want(t, 0, "2000 sessions")
+	s.Stop()
 	restoring := cf("store", "restore", file, "--yes", "--data", dir)
 	killed, refused := 0, 0
 	for wait := 20 * time.Millisecond; ; wait += 40 * time.Millisecond {
-		cmd := restoring.cmd()
+		cmd := restoring.Cmd(t.Context())
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -123,10 +123,10 @@ func TestStoreRestoreIsKilled(t *testing.T) {
 		if killed++; killed > 100 {
 			t.Fatal("the restore never ends")
 		}
-		if o := cf("user", "list", "--data", dir).run(t); o.code == 1 && strings.Contains(o.err, "a backup was being restored") {
+		if o := cf("user", "list", "--data", dir).Run(t); o.Code == 1 && strings.Contains(o.Err, "a backup was being restored") {
 			refused++
-		} else if o.code != 0 {
-			t.Fatalf("%d %s", o.code, o.err)
+		} else if o.Code != 0 {
+			t.Fatalf("%d %s", o.Code, o.Err)
 		}
 	}
 	if killed == 0 || refused == 0 {

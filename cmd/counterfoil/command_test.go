@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // Every command has a page of help that names it, wraps at a terminal's width and shows an example
 // that is a command line of this program.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	overview := cf("--help").want(t, 0, "counterfoil serve --dev").out
+	overview := cf("--help").Want(t, 0, "counterfoil serve --dev").Out
 	entry := regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)(?: \[?[A-Z]+\]?)?  +\S`)
 	found := entry.FindAllStringSubmatch(overview, -1)
 	if len(found) < 16 {
@@ -24,7 +26,7 @@ func TestHelp(t *testing.T) {
 		name := f[1]
 		t.Run(name, func(t *testing.T) {
 			for _, line := range [][]string{append(strings.Fields(name), "--help"), append([]string{"help"}, strings.Fields(name)...)} {
-				page := cf(line...).want(t, 0, "counterfoil "+name).out
+				page := cf(line...).Want(t, 0, "counterfoil "+name).Out
 				for text := range strings.Lines(page) {
 					if len(text) > 110 {
 						t.Errorf("a line of %d columns: %s", len(text), text)
@@ -37,19 +39,19 @@ func TestHelp(t *testing.T) {
 					t.Error("colours without a terminal")
 				}
 			}
-			for line := range strings.Lines(cf(append(strings.Fields(name), "--help")...).run(t).out) {
+			for line := range strings.Lines(cf(append(strings.Fields(name), "--help")...).Run(t).Out) {
 				if _, example, ok := strings.Cut(strings.TrimSpace(line), "counterfoil "); ok && strings.HasPrefix(line, "  ") {
 					example, _, _ = strings.Cut(example, " > ")
 					example, _, _ = strings.Cut(example, " < ")
-					if o := cf(append(strings.Fields(example), "--help")...).run(t); o.code != 0 {
-						t.Errorf("the example %q is no command line: %s", example, o.err)
+					if o := cf(append(strings.Fields(example), "--help")...).Run(t); o.Code != 0 {
+						t.Errorf("the example %q is no command line: %s", example, o.Err)
 					}
 				}
 			}
 		})
 	}
-	cf("user", "--help").want(t, 0, "user passwd NAME")
-	cf("help").want(t, 0, "session list")
+	cf("user", "--help").Want(t, 0, "user passwd NAME")
+	cf("help").Want(t, 0, "session list")
 }
 
 // Exit codes 2: usage and configuration, with a reason in the first line.
@@ -91,9 +93,9 @@ func TestUsage(t *testing.T) {
 		if len(line) > 0 {
 			line = append(line, "--data", dir)
 		}
-		cf(line...).want(t, 2, c.want)
+		cf(line...).Want(t, 2, c.want)
 	}
-	cf("user", "list", "--data").want(t, 2, "--data: needs a value")
+	cf("user", "list", "--data").Want(t, 2, "--data: needs a value")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a refused command made the data folder")
 	}
@@ -109,14 +111,14 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "counterfoil.yaml"), []byte("# mine\nsession_cookie_key: REPLACE_WITH_RANDOM_VALUE\nidle: [7]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := cf("serve", "--devv", "--max-sessions", "0", "--data", dir).with("COUNTERFOIL_ABSOLUTE=7 days").want(t, 2, "session_cookie_key: unknown field: keys never stand in the configuration")
+	o := cf("serve", "--devv", "--max-sessions", "0", "--data", dir).With("COUNTERFOIL_ABSOLUTE=7 days").Want(t, 2, "session_cookie_key: unknown field: keys never stand in the configuration")
 	for _, want := range []string{"--devv: no such flag", "--max-sessions: ", "COUNTERFOIL_ABSOLUTE: ", "counterfoil.yaml:2: session_cookie_key", "counterfoil.yaml:3: idle", "`counterfoil key list`, `key generate` and `key rotate`"} {
-		if !strings.Contains(o.err, want) {
-			t.Errorf("no %q in\n%s", want, o.err)
+		if !strings.Contains(o.Err, want) {
+			t.Errorf("no %q in\n%s", want, o.Err)
 		}
 	}
-	if strings.Count(o.err, "\n") != 5 {
-		t.Errorf("want five lines, one a fault:\n%s", o.err)
+	if strings.Count(o.Err, "\n") != 5 {
+		t.Errorf("want five lines, one a fault:\n%s", o.Err)
 	}
 }
 
@@ -127,10 +129,10 @@ func TestPrecedence(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	idle := func(c command) (value, source string) {
+	idle := func(c programtest.Command) (value, source string) {
 		t.Helper()
 		var limits []struct{ Name, Value, Source, Reason string }
-		if err := json.Unmarshal([]byte(c.want(t, 0, "").out), &limits); err != nil {
+		if err := json.Unmarshal([]byte(c.Want(t, 0, "").Out), &limits); err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range limits {
@@ -144,7 +146,7 @@ func TestPrecedence(t *testing.T) {
 		return value, source
 	}
 	policy := cf("policy", "--json", "--data", dir)
-	expect := func(c command, value, source string) {
+	expect := func(c programtest.Command, value, source string) {
 		t.Helper()
 		if v, s := idle(c); v != value || !strings.HasSuffix(s, source) {
 			t.Errorf("idle is %s from %s; want %s from %s", v, s, value, source)
@@ -155,8 +157,8 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(policy, "12h", "counterfoil.yaml:1: idle")
-	expect(policy.with("COUNTERFOIL_IDLE=10m"), "10m", "COUNTERFOIL_IDLE")
-	flagged := cf("policy", "--json", "--data", dir, "--idle", "5m").with("COUNTERFOIL_IDLE=10m")
+	expect(policy.With("COUNTERFOIL_IDLE=10m"), "10m", "COUNTERFOIL_IDLE")
+	flagged := cf("policy", "--json", "--data", dir, "--idle", "5m").With("COUNTERFOIL_IDLE=10m")
 	expect(flagged, "5m", "--idle")
 }
 
@@ -164,64 +166,64 @@ func TestPrecedence(t *testing.T) {
 func TestOffline(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	cf("user", "list", "--data", dir).want(t, 3, "no installation in")
+	cf("user", "list", "--data", dir).Want(t, 3, "no installation in")
 	addUser(t, dir, "alice")
-	cf("user", "add", "ALICE", "--password-stdin", "--data", dir).typing(passphrase).want(t, 1, "already")
-	cf("user", "add", "bob", "--password-stdin", "--data", dir).typing("short\n").want(t, 1, "at least 15")
-	cf("user", "add", "bob", "--password-stdin", "--data", dir).typing("").want(t, 1, "empty")
-	cf("user", "add", "bob", "--operator", "--json", "--password-stdin", "--data", dir).typing(passphrase).want(t, 0, `"operator": true`)
+	cf("user", "add", "ALICE", "--password-stdin", "--data", dir).Typing(passphrase).Want(t, 1, "already")
+	cf("user", "add", "bob", "--password-stdin", "--data", dir).Typing("short\n").Want(t, 1, "at least 15")
+	cf("user", "add", "bob", "--password-stdin", "--data", dir).Typing("").Want(t, 1, "empty")
+	cf("user", "add", "bob", "--operator", "--json", "--password-stdin", "--data", dir).Typing(passphrase).Want(t, 0, `"operator": true`)
 	var users []struct {
 		Name     string
 		Operator bool
 		Disabled bool
 	}
-	if err := json.Unmarshal([]byte(cf("user", "list", "--json", "--data", dir).want(t, 0, "").out), &users); err != nil || len(users) != 2 || users[0].Name != "alice" || !users[1].Operator {
+	if err := json.Unmarshal([]byte(cf("user", "list", "--json", "--data", dir).Want(t, 0, "").Out), &users); err != nil || len(users) != 2 || users[0].Name != "alice" || !users[1].Operator {
 		t.Errorf("%+v, %v", users, err)
 	}
-	cf("user", "disable", "alice", "--data", dir).want(t, 0, "disabled")
-	cf("user", "enable", "alice", "--data", dir).want(t, 0, "enabled")
-	cf("user", "passwd", "alice", "--password-stdin", "--data", dir).typing(passphrase+" new").want(t, 0, "new password")
+	cf("user", "disable", "alice", "--data", dir).Want(t, 0, "disabled")
+	cf("user", "enable", "alice", "--data", dir).Want(t, 0, "enabled")
+	cf("user", "passwd", "alice", "--password-stdin", "--data", dir).Typing(passphrase+" new").Want(t, 0, "new password")
 	for _, verb := range []string{"disable", "enable"} {
-		cf("user", verb, "nobody", "--data", dir).want(t, 3, "no user nobody")
+		cf("user", verb, "nobody", "--data", dir).Want(t, 3, "no user nobody")
 	}
-	cf("user", "passwd", "nobody", "--password-stdin", "--data", dir).typing(passphrase).want(t, 3, "no user nobody")
-	cf("session", "list", "--user", "nobody", "--data", dir).want(t, 3, "no user nobody")
-	cf("session", "end", "--user", "nobody", "--data", dir).want(t, 3, "no user nobody")
-	cf("session", "end", "AAAAAAAAAAAAAAAAAAAAAA", "--data", dir).want(t, 3, "no session AAAA")
-	cf("session", "end", "-x", "--data", dir).want(t, 3, "no session -x")
-	cf("session", "end", "--all", "--data", dir).want(t, 0, "0 sessions ended")
-	cf("session", "end", "--all", "--reset-clock", "--data", dir).want(t, 0, "clock is reset")
-	if out := cf("session", "list", "--json", "--data", dir).want(t, 0, "").out; strings.TrimSpace(out) != "[]" {
+	cf("user", "passwd", "nobody", "--password-stdin", "--data", dir).Typing(passphrase).Want(t, 3, "no user nobody")
+	cf("session", "list", "--user", "nobody", "--data", dir).Want(t, 3, "no user nobody")
+	cf("session", "end", "--user", "nobody", "--data", dir).Want(t, 3, "no user nobody")
+	cf("session", "end", "AAAAAAAAAAAAAAAAAAAAAA", "--data", dir).Want(t, 3, "no session AAAA")
+	cf("session", "end", "-x", "--data", dir).Want(t, 3, "no session -x")
+	cf("session", "end", "--all", "--data", dir).Want(t, 0, "0 sessions ended")
+	cf("session", "end", "--all", "--reset-clock", "--data", dir).Want(t, 0, "clock is reset")
+	if out := cf("session", "list", "--json", "--data", dir).Want(t, 0, "").Out; strings.TrimSpace(out) != "[]" {
 		t.Errorf("no sessions are %q, not an empty list", out)
 	}
-	cf("key", "revoke", "00000001", "--data", dir).want(t, 3, "no key 00000001")
-	cf("key", "revoke", "../keys", "--yes", "--data", dir).want(t, 3, "no key")
-	cf("audit", "verify", "--data", dir).want(t, 0, "whole")
-	cf("doctor", "--dev", "--data", dir).want(t, 0, "ok     data folder")
-	cf("version", "--json").want(t, 0, `"go": "go1`)
-	cf("session", "list", "--store", "memory:", "--data", dir).want(t, 4, "keeps nothing without one")
+	cf("key", "revoke", "00000001", "--data", dir).Want(t, 3, "no key 00000001")
+	cf("key", "revoke", "../keys", "--yes", "--data", dir).Want(t, 3, "no key")
+	cf("audit", "verify", "--data", dir).Want(t, 0, "whole")
+	cf("doctor", "--dev", "--data", dir).Want(t, 0, "ok     data folder")
+	cf("version", "--json").Want(t, 0, `"go": "go1`)
+	cf("session", "list", "--store", "memory:", "--data", dir).Want(t, 4, "keeps nothing without one")
 }
 
 // D6: keys come from the environment in one machine-made format, and are rotated where they come from.
 func TestKeysOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	key := strings.TrimSpace(cf("key", "generate").want(t, 0, "cfk1_").out)
-	if again := cf("key", "generate").run(t).out; strings.Contains(again, key) {
+	key := strings.TrimSpace(cf("key", "generate").Want(t, 0, "cfk1_").Out)
+	if again := cf("key", "generate").Run(t).Out; strings.Contains(again, key) {
 		t.Error("two keys are equal")
 	}
 	addUser(t, dir, "alice")
-	o := cf("key", "rotate", "--data", dir).with("COUNTERFOIL_KEY="+key).want(t, 1, "counterfoil key generate")
-	if strings.Contains(o.out+o.err, key) {
+	o := cf("key", "rotate", "--data", dir).With("COUNTERFOIL_KEY="+key).Want(t, 1, "counterfoil key generate")
+	if strings.Contains(o.Out+o.Err, key) {
 		t.Error("the key stands in the output")
 	}
-	cf("key", "list", "--data", dir).with("COUNTERFOIL_KEY="+key).want(t, 0, "COUNTERFOIL_KEY")
+	cf("key", "list", "--data", dir).With("COUNTERFOIL_KEY="+key).Want(t, 0, "COUNTERFOIL_KEY")
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cf("key", "rotate", "--data", dir).with("COUNTERFOIL_KEY_FILE="+file).want(t, 1, "where it is managed")
-	cf("key", "list", "--data", dir).with("COUNTERFOIL_KEY_FILE="+file, "COUNTERFOIL_KEY="+key).want(t, 1, "both set")
+	cf("key", "rotate", "--data", dir).With("COUNTERFOIL_KEY_FILE="+file).Want(t, 1, "where it is managed")
+	cf("key", "list", "--data", dir).With("COUNTERFOIL_KEY_FILE="+file, "COUNTERFOIL_KEY="+key).Want(t, 1, "both set")
 }
 
 // D7, P12: what is there and unusable is refused, quickly, and left as it is.
@@ -238,14 +240,14 @@ func TestUnusableKeysAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, begin := clock.Now()
-			cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).want(t, 1, "cannot be used")
+			cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).Want(t, 1, "cannot be used")
 			if _, end := clock.Now(); end-begin > 5*time.Second {
 				t.Errorf("the refusal took %v", end-begin)
 			}
 			if after, err := os.ReadFile(path); err != nil || string(after) != content {
 				t.Errorf("the file was changed: %q, %v", after, err)
 			}
-			cf("serve", "--dev", "--data", folder(t)).with("COUNTERFOIL_KEY="+strings.ReplaceAll(content, "\x00", "0")).want(t, 1, "COUNTERFOIL_KEY")
+			cf("serve", "--dev", "--data", folder(t)).With("COUNTERFOIL_KEY="+strings.ReplaceAll(content, "\x00", "0")).Want(t, 1, "COUNTERFOIL_KEY")
 		})
 	}
 }

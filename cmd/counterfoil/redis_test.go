@@ -2,55 +2,14 @@ package main_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-)
 
-// selfSigned writes a certificate of localhost that nobody knows, and its key.
-func selfSigned(t *testing.T) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, _ := clock.Now()
-	form := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	public, err := x509.CreateCertificate(rand.Reader, form, form, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		certificate: {Type: "CERTIFICATE", Bytes: public},
-		key:         {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certificate, key
-}
+	"github.com/counterfoil/counterfoil/internal/programtest"
+)
 
 // redisOverTLS starts a Redis that speaks nothing but TLS and wants a password; it returns its port.
 func redisOverTLS(t *testing.T, certificate, key, password string) string {
@@ -88,18 +47,18 @@ func redisOverTLS(t *testing.T, certificate, key, password string) string {
 // rediss:// believes a server whose certificate is good for its name, and nobody else.
 func TestRedisOverTLS(t *testing.T) {
 	t.Parallel()
-	certificate, key := selfSigned(t)
+	certificate, key := programtest.Certificate(t, t.TempDir(), 1)
 	port := redisOverTLS(t, certificate, key, "password-of-redis")
-	shared := strings.TrimSpace(cf("key", "generate").run(t).out)
+	shared := strings.TrimSpace(cf("key", "generate").Run(t).Out)
 	env := []string{
 		"COUNTERFOIL_STORE=rediss://:password-of-redis@localhost:" + port,
 		"COUNTERFOIL_KEY=" + shared,
 	}
-	add := cf("user", "add", "alice", "--password-stdin", "--data", folder(t)).typing(passphrase + "\n")
+	add := cf("user", "add", "alice", "--password-stdin", "--data", folder(t)).Typing(passphrase + "\n")
 
-	refused := add.with(append(env, "COUNTERFOIL_STORE_WAIT=1s")...).want(t, 4, "certificate")
-	if strings.Contains(refused.out+refused.err, "password-of-redis") {
-		t.Errorf("the password is shown: %s", refused.err)
+	refused := add.With(append(env, "COUNTERFOIL_STORE_WAIT=1s")...).Want(t, 4, "certificate")
+	if strings.Contains(refused.Out+refused.Err, "password-of-redis") {
+		t.Errorf("the password is shown: %s", refused.Err)
 	}
-	add.with(append(env, "SSL_CERT_FILE="+certificate)...).want(t, 0, "user alice is made")
+	add.With(append(env, "SSL_CERT_FILE="+certificate)...).Want(t, 0, "user alice is made")
 }

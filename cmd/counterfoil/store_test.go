@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/logtest"
+	"github.com/counterfoil/counterfoil/internal/programtest"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
 	"github.com/counterfoil/counterfoil/store/redis/redistest"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -52,58 +54,56 @@ func TestStoreCopy(t *testing.T) {
 	dir := folder(t)
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	cookie, _ := s.signIn("alice", passphrase)
-	ended, _ := s.signIn("alice", passphrase)
-	cf("session", "end", "--user", "nobody", "--data", dir).want(t, 3, "no user")
-	s.do("POST", "/auth/logout", ended, nil).Body.Close()
+	cookie, _ := s.SignIn("alice", passphrase)
+	ended, _ := s.SignIn("alice", passphrase)
+	cf("session", "end", "--user", "nobody", "--data", dir).Want(t, 3, "no user")
+	signOut(t, s.Site, ended)
 	first := "sqlite:" + filepath.Join(dir, "sessions.db")
 	_, second := postgresServer(t)
 	third, last := redisDSN(t), "sqlite:"+filepath.Join(dir, "again.db")
-	cf("store", "copy", "--from", first, "--to", second, "--data", dir).want(t, 1, "another process has this store open")
-	s.stop()
+	cf("store", "copy", "--from", first, "--to", second, "--data", dir).Want(t, 1, "another process has this store open")
+	s.Stop()
 	for _, step := range [][2]string{{first, second}, {second, third}, {third, last}} {
 		from, to := step[0], step[1]
-		cf("store", "copy", "--from", from, "--to", to, "--data", dir).want(t, 0, "copied 1 sessions and 1 accounts")
-		node := func(dsn string) command {
+		cf("store", "copy", "--from", from, "--to", to, "--data", dir).Want(t, 0, "copied 1 sessions and 1 accounts")
+		node := func(dsn string) programtest.Command {
 			c := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn)
 			if !strings.HasPrefix(dsn, "sqlite:") {
-				c = c.with(sharing(dir))
+				c = c.With(sharing(dir))
 			}
 			return c
 		}
-		if o := node(from).run(t); o.code != 1 || !strings.Contains(o.err, "this store was moved to") {
-			t.Fatalf("a start on the old store: %d %s", o.code, o.err)
+		if o := node(from).Run(t); o.Code != 1 || !strings.Contains(o.Err, "this store was moved to") {
+			t.Fatalf("a start on the old store: %d %s", o.Code, o.Err)
 		}
-		s := serveWith(t, node(to))
-		if got := s.check(cookie); got != 200 {
+		s := node(to).Serve(t)
+		if got := s.Check(cookie); got != 200 {
 			t.Fatalf("after the copy to %s the session answers %d", to, got)
 		}
-		if got := s.check(ended); got != 401 {
+		if got := s.Check(ended); got != 401 {
 			t.Fatalf("after the copy to %s the ended session answers %d", to, got)
 		}
-		if code := s.stop(); code != 0 {
-			t.Fatalf("exit code %d: %s", code, s.log)
-		}
+		s.Stop()
 		verify := cf("audit", "verify", "--data", dir, "--store", to)
 		if !strings.HasPrefix(to, "sqlite:") {
-			verify = verify.with(sharing(dir))
+			verify = verify.With(sharing(dir))
 		}
-		verify.want(t, 0, "the audit is whole")
+		verify.Want(t, 0, "the audit is whole")
 	}
-	cf("store", "copy", "--from", first, "--undo", "--data", dir).want(t, 0, "may be used again")
-	cf("store", "copy", "--from", first, "--undo", "--data", dir).want(t, 1, "nothing was done")
-	cf("store", "copy", "--from", first, "--to", last, "--data", dir).want(t, 1, "is not empty")
-	cf("store", "copy", "--from", "sqlite:"+filepath.Join(dir, "none.db"), "--to", last, "--data", dir).want(t, 3, "there is no store")
-	cf("store", "copy", "--from", first, "--data", dir).want(t, 2, "--to is missing")
-	cf("store", "copy", "--from", "memory:", "--to", first, "--data", dir).want(t, 2, "gone with its server")
-	cf("store", "copy", "--from", first, "--to", "mysql:x", "--data", dir).want(t, 2, "is no store")
-	cf("store", "copy", "--from", first, "--to", "redis://127.0.0.1:1", "--data", dir).want(t, 4, "does not answer")
+	cf("store", "copy", "--from", first, "--undo", "--data", dir).Want(t, 0, "may be used again")
+	cf("store", "copy", "--from", first, "--undo", "--data", dir).Want(t, 1, "nothing was done")
+	cf("store", "copy", "--from", first, "--to", last, "--data", dir).Want(t, 1, "is not empty")
+	cf("store", "copy", "--from", "sqlite:"+filepath.Join(dir, "none.db"), "--to", last, "--data", dir).Want(t, 3, "there is no store")
+	cf("store", "copy", "--from", first, "--data", dir).Want(t, 2, "--to is missing")
+	cf("store", "copy", "--from", "memory:", "--to", first, "--data", dir).Want(t, 2, "gone with its server")
+	cf("store", "copy", "--from", first, "--to", "mysql:x", "--data", dir).Want(t, 2, "is no store")
+	cf("store", "copy", "--from", first, "--to", "redis://127.0.0.1:1", "--data", dir).Want(t, 4, "does not answer")
 	file := filepath.Join(t.TempDir(), "dsn")
 	if err := os.WriteFile(file, []byte("redis://:hunter2@127.0.0.1:1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if o := cf("store", "copy", "--from", first, "--to", "@"+file, "--data", dir).want(t, 4, "does not answer"); strings.Contains(o.err, "hunter2") {
-		t.Errorf("the password is shown: %s", o.err)
+	if o := cf("store", "copy", "--from", first, "--to", "@"+file, "--data", dir).Want(t, 4, "does not answer"); strings.Contains(o.Err, "hunter2") {
+		t.Errorf("the password is shown: %s", o.Err)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestStoreCopyIsKilled(t *testing.T) {
 	copying := cf("store", "copy", "--from", "sqlite:"+from, "--to", "sqlite:"+to, "--data", dir)
 	killed := 0
 	for wait := 20 * time.Millisecond; ; wait += 60 * time.Millisecond {
-		cmd := copying.cmd()
+		cmd := copying.Cmd(t.Context())
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -179,9 +179,9 @@ func TestStoreCopyIsKilled(t *testing.T) {
 	if err != nil || len(all) != n {
 		t.Errorf("killed %d times: %d of %d records, %v", killed, len(all), n, err)
 	}
-	o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).run(t)
-	if o.code != 1 || !strings.Contains(o.err, "was moved to") {
-		t.Errorf("a start on the old store: %d %s", o.code, o.err)
+	o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir).Run(t)
+	if o.Code != 1 || !strings.Contains(o.Err, "was moved to") {
+		t.Errorf("a start on the old store: %d %s", o.Code, o.Err)
 	}
 }
 
@@ -197,27 +197,27 @@ func TestStartWaitsForTheStore(t *testing.T) {
 	}
 	nobody := free.Addr().String()
 	free.Close()
-	node := func(dsn string, args ...string) command {
-		return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn}, args...)...).with(sharing(dir))
+	node := func(dsn string, args ...string) programtest.Command {
+		return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn}, args...)...).With(sharing(dir))
 	}
 	for _, dsn := range []string{"postgres://cf:hunter2@" + nobody + "/cf", "redis://:hunter2@" + nobody} {
 		_, begin := clock.Now()
-		o := node(dsn).run(t)
+		o := node(dsn).Run(t)
 		_, end := clock.Now()
-		if o.code != 4 || !strings.Contains(o.err, "does not answer (") || strings.Contains(o.err, "hunter2") || end-begin > 5*time.Second {
-			t.Errorf("%s after %v: exit code %d: %s", dsn, end-begin, o.code, o.err)
+		if o.Code != 4 || !strings.Contains(o.Err, "does not answer (") || strings.Contains(o.Err, "hunter2") || end-begin > 5*time.Second {
+			t.Errorf("%s after %v: exit code %d: %s", dsn, end-begin, o.Code, o.Err)
 		}
-		if tries := strings.Count(o.err, "trying again"); tries < 2 || tries > 6 {
-			t.Errorf("%d lines of trying: %s", tries, o.err)
+		if tries := strings.Count(o.Err, "trying again"); tries < 2 || tries > 6 {
+			t.Errorf("%d lines of trying: %s", tries, o.Err)
 		}
 	}
 	server, dsn := postgresServer(t)
 	if err := server.Crash(); err != nil {
 		t.Fatal(err)
 	}
-	waiting := func() (*lockedBuffer, func() error, func(os.Signal)) {
-		cmd := node(dsn, "--store-wait", "60s").cmd()
-		log := &lockedBuffer{}
+	waiting := func() (*logtest.Log, func() error, func(os.Signal)) {
+		cmd := node(dsn, "--store-wait", "60s").Cmd(t.Context())
+		log := &logtest.Log{}
 		cmd.Stderr = log
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -239,10 +239,8 @@ func TestStartWaitsForTheStore(t *testing.T) {
 		t.Errorf("SIGTERM while waiting: %v after %v: %s", err, end-begin, log)
 	}
 	go server.Recover()
-	s := serveWith(t, node(dsn, "--store-wait", "60s"))
-	if code := s.stop(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	s := node(dsn, "--store-wait", "60s").Serve(t)
+	s.Stop()
 }
 
 // Two nodes with different keys on one store: the second is told so in words and refused, unless the
@@ -257,37 +255,37 @@ func TestOneKeyForAllNodes(t *testing.T) {
 			for _, dir := range dirs {
 				addUser(t, dir, "alice") // makes a key each
 			}
-			node := func(dir, keys string) command {
-				return cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn).with(sharing(keys))
+			node := func(dir, keys string) programtest.Command {
+				return cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn).With(sharing(keys))
 			}
-			on := func(dir, keys string, args ...string) command {
-				return cf(append(args, "--data", dir, "--store", dsn)...).with(sharing(keys))
+			on := func(dir, keys string, args ...string) programtest.Command {
+				return cf(append(args, "--data", dir, "--store", dsn)...).With(sharing(keys))
 			}
-			on(dirs[0], dirs[0], "user", "add", "bob", "--password-stdin").typing(passphrase+"\n").want(t, 0, "is made")
-			s := serveWith(t, node(dirs[0], dirs[0]))
-			cookie, _ := s.signIn("bob", passphrase)
-			if o := node(dirs[1], dirs[1]).run(t); o.code != 1 || !strings.Contains(o.err, "this node's key is not the one") || !strings.Contains(o.err, "--reset-key") {
-				t.Fatalf("another key: %d %s", o.code, o.err)
+			on(dirs[0], dirs[0], "user", "add", "bob", "--password-stdin").Typing(passphrase+"\n").Want(t, 0, "is made")
+			s := node(dirs[0], dirs[0]).Serve(t)
+			cookie, _ := s.SignIn("bob", passphrase)
+			if o := node(dirs[1], dirs[1]).Run(t); o.Code != 1 || !strings.Contains(o.Err, "this node's key is not the one") || !strings.Contains(o.Err, "--reset-key") {
+				t.Fatalf("another key: %d %s", o.Code, o.Err)
 			}
-			if o := on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").run(t); o.code != 1 || !strings.Contains(o.err, "stop them") {
-				t.Fatalf("reset while a node runs: %d %s", o.code, o.err)
+			if o := on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").Run(t); o.Code != 1 || !strings.Contains(o.Err, "stop them") {
+				t.Fatalf("reset while a node runs: %d %s", o.Code, o.Err)
 			}
-			if got := s.check(cookie); got != 200 {
+			if got := s.Check(cookie); got != 200 {
 				t.Fatalf("the first node's session answers %d", got)
 			}
-			s.stop()
-			cf("key", "rotate", "--data", dirs[0]).want(t, 0, "is primary now")
-			s = serveWith(t, node(dirs[1], dirs[0]))
-			if got := s.check(cookie); got != 200 {
-				t.Fatalf("after key rotate the session answers %d: %s", got, s.log)
+			s.Stop()
+			cf("key", "rotate", "--data", dirs[0]).Want(t, 0, "is primary now")
+			s = node(dirs[1], dirs[0]).Serve(t)
+			if got := s.Check(cookie); got != 200 {
+				t.Fatalf("after key rotate the session answers %d: %s", got, s.Log)
 			}
-			s.stop()
-			on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").want(t, 0, "1 session ended")
-			s = serveWith(t, node(dirs[1], dirs[1]))
-			if got := s.check(cookie); got != 401 {
+			s.Stop()
+			on(dirs[1], dirs[1], "session", "end", "--all", "--reset-key").Want(t, 0, "1 session ended")
+			s = node(dirs[1], dirs[1]).Serve(t)
+			if got := s.Check(cookie); got != 401 {
 				t.Fatalf("under the new key the old session answers %d", got)
 			}
-			s.signIn("bob", passphrase)
+			s.SignIn("bob", passphrase)
 		})
 	}
 }

@@ -23,7 +23,7 @@ func TestOnlyOneFileReadsTheClock(t *testing.T) {
 	asked := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 	found := false
 	for _, f := range code(t) {
-		if under(f.dir, "bench") || under(f.dir, "e2e") {
+		if under(f.dir, "bench") || under(f.dir, "internal/programtest") {
 			continue // measure and wait in real time
 		}
 		for _, n := range f.uses("time", asked...) {

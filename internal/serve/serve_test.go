@@ -2,18 +2,11 @@ package serve_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,7 +21,9 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/logtest"
 	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/internal/programtest"
 	"github.com/counterfoil/counterfoil/internal/serve"
 )
 
@@ -36,29 +31,12 @@ import (
 type run struct {
 	data   string // the folder
 	url    string
-	log    *journal
+	log    *logtest.Log
 	reload chan os.Signal
 	stop   func() error // asks it to stop, returns what Run returned
 }
 
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
-
-func options(t *testing.T, flags map[string]string) (serve.Options, *journal) {
+func options(t *testing.T, flags map[string]string) (serve.Options, *logtest.Log) {
 	t.Helper()
 	in := config.Input{Flags: map[string][]string{"data": {filepath.Join(t.TempDir(), "data")}, "listen": {"127.0.0.1:0"}}}
 	for name, value := range flags {
@@ -68,7 +46,7 @@ func options(t *testing.T, flags map[string]string) (serve.Options, *journal) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &journal{}
+	log := &logtest.Log{}
 	return serve.Options{
 		Place:  operate.Place{Config: cfg, Clock: counterfoil.SystemClock(), Logger: slog.New(slog.NewTextHandler(log, nil))},
 		Stdout: io.Discard, Reload: make(chan os.Signal),
@@ -118,32 +96,6 @@ func start(t *testing.T, flags map[string]string) *run {
 	return r
 }
 
-// certificate writes a certificate for 127.0.0.1 and its key; number is its serial.
-func certificate(t *testing.T, dir string, number int64) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, _ := counterfoil.SystemClock().Now()
-	form := &x509.Certificate{SerialNumber: big.NewInt(number), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: raw}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
-}
-
 func client(edit func(*tls.Config)) *http.Client {
 	c := &tls.Config{InsecureSkipVerify: true} // the test looks at the certificate itself
 	if edit != nil {
@@ -158,11 +110,10 @@ func client(edit func(*tls.Config)) *http.Client {
 // signedIn makes an account over the control socket and returns a request of its session.
 func (r *run) signedIn(t *testing.T, path string) *http.Request {
 	t.Helper()
-	const password = "quiet lantern over the harbour 7"
-	if err := operate.Remote(r.data).Post(context.Background(), "/v1/users", operate.NewUser{Name: "alice", Password: password}, nil); err != nil {
+	if err := operate.Remote(r.data).Post(context.Background(), "/v1/users", operate.NewUser{Name: "alice", Password: programtest.Passphrase}, nil); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := client(nil).PostForm(r.url+"/auth/login", url.Values{"username": {"alice"}, "password": {password}, "next": {"/"}})
+	answer, err := client(nil).PostForm(r.url+"/auth/login", url.Values{"username": {"alice"}, "password": {programtest.Passphrase}, "next": {"/"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +133,7 @@ func (r *run) signedIn(t *testing.T, path string) *http.Request {
 // P84: TLS 1.2 at the least; the plain listener only sends on to https.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := certificate(t, dir, 1)
+	cert, key := programtest.Certificate(t, dir, 1)
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +177,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("signed in over TLS: %d", answer.StatusCode)
 	}
 
-	certificate(t, dir, 2)
+	programtest.Certificate(t, dir, 2)
 	r.reload <- syscall.SIGHUP
 	r.reload <- syscall.SIGHUP // the first has been worked on when this one is taken
 	if n := serial(); n != 2 {
@@ -405,7 +356,7 @@ func TestRefusedStarts(t *testing.T) {
 	}
 	defer taken.Close()
 	dir := t.TempDir()
-	cert, key := certificate(t, dir, 1)
+	cert, key := programtest.Certificate(t, dir, 1)
 	for _, c := range []struct {
 		name, want string
 		flags      map[string]string
