@@ -197,7 +197,7 @@ func failOver(t *testing.T, on *backend, second *standby, synchronous bool) {
 
 	// Its address leads to the standby, first before that takes writes.
 	for _, n := range c.nodes {
-		n.store.lead(second.socket)
+		n.store.proxy.lead(second.socket)
 	}
 	c.until("nobody admits by a standby", func() bool {
 		for _, n := range c.nodes {

@@ -16,7 +16,7 @@ import (
 // nor on those that do not yet. CD15
 func TestKeyRotationOverNodes(t *testing.T) {
 	t.Parallel()
-	onEveryServer(t, func(t *testing.T, on *backend) {
+	onEveryStore(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on)
 		dir := filepath.Join(t.TempDir(), "keys")
 		if err := os.Mkdir(dir, 0o700); err != nil {

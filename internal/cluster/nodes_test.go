@@ -54,7 +54,7 @@ const passphrase = "quiet lantern over the harbour 7"
 // lease is L of the nodes here: the shortest there is, so that tests are short.
 const lease = time.Second
 
-// cluster is several nodes of the built program on one server, each behind a proxy of its own.
+// cluster is several nodes of the built program on one store, each with a way there of its own.
 type cluster struct {
 	t     *testing.T
 	on    *backend
@@ -68,7 +68,7 @@ type node struct {
 	c     *cluster
 	name  string
 	dir   string
-	store *proxy
+	store way
 	at    string // host:port; "" before the first life
 	log   *record
 
@@ -106,7 +106,7 @@ func newCluster(t *testing.T, on *backend, args ...string) *cluster {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		c.nodes = append(c.nodes, &node{c: c, name: name, dir: filepath.Join(t.TempDir(), "data"), store: newProxy(t, on.socket()), log: &record{}})
+		c.nodes = append(c.nodes, &node{c: c, name: name, dir: filepath.Join(t.TempDir(), "data"), store: on.way(t), log: &record{}})
 	}
 	c.nodes[0].must(passphrase+"\n", "user", "add", "alice", "--password-stdin")
 	for _, n := range c.nodes {
@@ -124,10 +124,10 @@ func newCluster(t *testing.T, on *backend, args ...string) *cluster {
 }
 
 func (n *node) environment() []string {
-	return []string{
+	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "COUNTERFOIL_DATA=" + n.dir, "COUNTERFOIL_KEY_FILE=" + n.c.keys,
-		"COUNTERFOIL_STORE=" + n.c.on.dsn(n.store.address()), "COUNTERFOIL_LEASE=" + lease.String(),
-	}
+		"COUNTERFOIL_STORE=" + n.store.dsn, "COUNTERFOIL_LEASE=" + lease.String(),
+	}, n.c.on.env...)
 }
 
 // run is one command of the program on this node: its exit code, and all that it writes.

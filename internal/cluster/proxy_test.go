@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"io"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ type proxy struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond
-	to      string // path of the server's socket
+	to      string // path of the server's socket, or host:port
 	how     how
 	delay   time.Duration // in each direction
 	links   map[*link]bool
@@ -99,7 +100,11 @@ func (p *proxy) serve(c *net.TCPConn) {
 		io.Copy(io.Discard, c)
 		return
 	}
-	s, err := net.Dial("unix", to)
+	network := "unix"
+	if !filepath.IsAbs(to) {
+		network = "tcp"
+	}
+	s, err := net.Dial(network, to)
 	if err != nil {
 		c.SetLinger(0) // a server that is not there
 		return

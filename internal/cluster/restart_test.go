@@ -53,7 +53,7 @@ func TestRollingRestart(t *testing.T) {
 	if soak() {
 		rounds = 50
 	}
-	onEveryServer(t, func(t *testing.T, on *backend) {
+	onEveryStore(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on)
 		var sessions []string
 		for i := range 6 {

@@ -29,7 +29,7 @@ func managers(t *testing.T, on *backend) (nodes [2]*counterfoil.Manager) {
 		t.Fatal(err)
 	}
 	for i := range nodes {
-		store, err := on.open(on.dsn(newProxy(t, on.socket()).address()))
+		store, err := on.open(on.way(t).dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,13 +51,12 @@ func at(m *counterfoil.Manager, r *http.Request, do func(*counterfoil.Session)) 
 // What one node writes the other reads at once, 10,000 times, alternating: values are never served
 // from a node's memory, and what one writes under a key leaves what the other wrote under its own.
 func TestValuesOverManagers(t *testing.T) {
-	onEveryServer(t, func(t *testing.T, on *backend) {
+	onEveryStore(t, func(t *testing.T, on *backend) {
 		nodes := managers(t, on)
 		word, count := counterfoil.NewKey[int]("word"), counterfoil.NewKey[int]("count")
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		sessiontest.SignIn(t, nodes[0], r, counterfoil.Identity{Subject: "alice"})
-		const times = 10_000
-		for n := 1; n <= times && !t.Failed(); n++ {
+		for n := 1; n <= on.turns && !t.Failed(); n++ {
 			key := word
 			if n%10 == 0 {
 				key = count
@@ -85,7 +84,7 @@ func TestValuesOverManagers(t *testing.T) {
 // 200 updates of one value, half of them at each of two nodes, several at once: none is lost, and
 // whoever is told to try again, because too many others were faster, is few. PD9
 func TestUpdatesOverManagers(t *testing.T) {
-	onEveryServer(t, func(t *testing.T, on *backend) {
+	onEveryStore(t, func(t *testing.T, on *backend) {
 		nodes := managers(t, on)
 		count := counterfoil.NewKey[int]("count")
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -122,7 +121,7 @@ func TestUpdatesOverManagers(t *testing.T) {
 
 // The same through three processes and the demo application. T22
 func TestValuesOverProcesses(t *testing.T) {
-	onEveryServer(t, func(t *testing.T, on *backend) {
+	onEveryStore(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on)
 		cookie, _ := c.nodes[0].signIn("alice")
 		for n := range 300 {
@@ -130,7 +129,7 @@ func TestValuesOverProcesses(t *testing.T) {
 			writer, reader := c.nodes[i], c.nodes[(i+1+rand.IntN(len(c.nodes)-1))%len(c.nodes)]
 			text := fmt.Sprint("note ", n)
 			if answer, body := writer.do(http.MethodPost, "/", cookie, url.Values{"note": {text}}); answer.StatusCode >= 400 {
-				t.Fatalf("node %s: %d %s", writer.name, answer.StatusCode, body)
+				t.Fatalf("node %s: %d %s\n%s", writer.name, answer.StatusCode, body, writer.log)
 			}
 			var got struct{ Note string }
 			answer, body := reader.do(http.MethodGet, "/", cookie, nil)

@@ -20,7 +20,7 @@ func TestWarmChecksAskNothing(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}}}
 		c.until("node b has it in memory", func() bool { return n.check(cookie) == http.StatusOK })
-		before, start := n.store.messages(), time.Now()
+		before, start := n.store.proxy.messages(), time.Now()
 		const checks = 3000
 		for range checks {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.at+"/auth/check", nil)
@@ -38,7 +38,7 @@ func TestWarmChecksAskNothing(t *testing.T) {
 				t.Fatalf("a check answers %d", answer.StatusCode)
 			}
 		}
-		took, sent := time.Since(start), n.store.messages()-before
+		took, sent := time.Since(start), n.store.proxy.messages()-before
 		if most := 50 + int(20*took/time.Second); sent > most {
 			t.Errorf("%d messages to the store during %d warm checks in %v, want %d at most", sent, checks, took, most)
 		}

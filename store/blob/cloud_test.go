@@ -10,27 +10,19 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil/store/blob"
+	"github.com/counterfoil/counterfoil/store/blob/blobtest"
 )
 
 // P26, P29
 func TestS3(t *testing.T) {
-	s := serverOf(t, "s3")
-	t.Setenv("AWS_ACCESS_KEY_ID", testKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
-	conforms(t, func(*testing.T) string {
-		return "s3://bucket/" + strings.ToLower(rand.Text()) + "?endpoint=" + s.url
-	})
+	conforms(t, prefixes(serverOf(t, "s3")))
 }
 
 // The rights that docs/blob.md names are enough: to get, put and delete below the prefix and to list
 // it. Everything else is denied here. P71
 func TestLeastRights(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", testKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
-	to, err := url.Parse(serverOf(t, "s3").url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := serverOf(t, "s3")
+	to := &url.URL{Scheme: "http", Host: server.Address()}
 	prefix := strings.ToLower(rand.Text())
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
@@ -48,7 +40,7 @@ func TestLeastRights(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	defer guard.Close()
-	dsn := "s3://bucket/" + prefix + "?endpoint=" + guard.URL
+	dsn := server.DSNAt(strings.TrimPrefix(guard.URL, "http://"), prefix)
 	s := open(t, dsn)
 	defer s.Close() // before the guard
 	for range 300 { // a snapshot among them
@@ -69,20 +61,18 @@ func TestLeastRights(t *testing.T) {
 }
 
 // P26, P29
-func TestGCS(t *testing.T) {
-	s := serverOf(t, "gs")
-	conforms(t, func(*testing.T) string { return "gs://bucket/" + strings.ToLower(rand.Text()) + "?endpoint=" + s.url })
-}
+func TestGCS(t *testing.T) { conforms(t, prefixes(serverOf(t, "gs"))) }
 
 // P26, P29
 func TestAzure(t *testing.T) {
 	s := serverOf(t, "azblob")
-	t.Setenv("AZURE_STORAGE_KEY", azureKey)
-	t.Setenv("AZURE_STORAGE_ACCOUNT", azureAccount)
-	if err := blob.CreateContainer(t.Context(), "azblob://bucket/?endpoint="+s.url+"/"+azureAccount); err != nil {
+	if err := blob.CreateContainer(t.Context(), s.DSN("")); err != nil {
 		t.Fatal(err)
 	}
-	conforms(t, func(*testing.T) string {
-		return "azblob://bucket/" + strings.ToLower(rand.Text()) + "?endpoint=" + s.url + "/" + azureAccount
-	})
+	conforms(t, prefixes(s))
+}
+
+// prefixes gives each store a part of the bucket of its own.
+func prefixes(s *blobtest.Server) func(*testing.T) string {
+	return func(*testing.T) string { return s.DSN(strings.ToLower(rand.Text())) }
 }

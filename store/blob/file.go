@@ -65,7 +65,15 @@ func (f *files) get(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	file, err := os.Open(f.path(name))
+	path := f.path(name)
+	// What is not in the folder is absent. If the folder is not there, as when its file system is not
+	// mounted, nobody knows.
+	folder, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("blob: the folder is not there; is its file system mounted? %w", err)
+	}
+	defer folder.Close()
+	file, err := folder.Open(filepath.Base(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errAbsent
 	}

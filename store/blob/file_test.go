@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -117,5 +118,42 @@ func twoNodes(t *testing.T, dsn string) {
 			t.Errorf("the other node finds an ended session: %v", err)
 		}
 		i++
+	}
+}
+
+// A folder that is not there, or another one in its place, as where its file system is no longer
+// mounted, says nothing about sessions: what is not found there is unknown, not absent. PD8
+func TestFolderAway(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, "file://"+dir)
+	r := session(random16())
+	if _, err := s.Create(t.Context(), r, signIn()); err != nil {
+		t.Fatal(err)
+	}
+	unknown := func(when string) {
+		t.Helper()
+		if _, err := s.Load(t.Context(), r.ID); err == nil || errors.Is(err, counterfoil.ErrNotFound) {
+			t.Errorf("%s: Load says %v", when, err)
+		}
+		if _, err := s.Poll(t.Context(), counterfoil.Poll{Node: "n"}); err == nil {
+			t.Errorf("%s: a poll proves that there is nothing new", when)
+		}
+		if _, err := s.Create(t.Context(), session(random16()), signIn()); err == nil {
+			t.Errorf("%s: a session was made", when)
+		}
+	}
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	unknown("gone")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unknown("another folder")
+	if err := errors.Join(os.Remove(dir), os.Rename(dir+".away", dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context(), r.ID); err != nil {
+		t.Errorf("back again: %v", err)
 	}
 }

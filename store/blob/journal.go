@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -89,6 +90,28 @@ func (s *Store) more(first *call) []*call {
 	return calls
 }
 
+// waitedFor returns a context for what is done for calls: it ends when the last of those who wait has
+// gone. Where a connection says nothing any more, the next round then begins with another.
+func waitedFor(ctx context.Context, calls []*call) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	var left atomic.Int64
+	left.Store(int64(len(calls)))
+	stops := make([]func() bool, len(calls))
+	for i, c := range calls {
+		stops[i] = context.AfterFunc(c.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}
+
 // round answers calls together. They are run on the state as this node knows it; then either one
 // object with all their changes takes the next free place of the journal, or, if nothing changes, a
 // read shows that the place is still free. Both prove that the state was the newest. If the place
@@ -96,16 +119,18 @@ func (s *Store) more(first *call) []*call {
 func (s *Store) round(calls []*call) {
 	ctx, cancel := context.WithTimeout(s.context, roundTime)
 	defer cancel()
+	waited, over := waitedFor(ctx, calls)
+	defer over()
 	for behind := 0; len(calls) > 0; {
 		var left []*call
 		var there *batch
 		err := s.current(ctx)
 		if err == nil {
-			left, there, err = s.attempt(ctx, calls)
+			left, there, err = s.attempt(waited, calls)
 		}
 		if there != nil && err == nil {
 			if err = s.state.follow(there); err == nil && behind > 0 {
-				err = s.catchUp(ctx) // not by one object only
+				err = s.catchUp(waited) // not by one object only
 			}
 			if behind++; err == nil {
 				continue

@@ -30,12 +30,18 @@ type retrying struct {
 const (
 	tries     = 5
 	firstWait = 100 * time.Millisecond // at most; then twice as long each time
+	// How long the first try may take, then twice as long each time: its connection may be half open,
+	// and what is small is answered in a fraction of this.
+	firstTry = 2 * time.Second
 )
 
-func (r retrying) again(ctx context.Context, do func() error) error {
+func (r retrying) again(ctx context.Context, do func(context.Context) error) error {
 	for i := 0; ; i++ {
-		err := do()
-		if i+1 == tries || err == nil || ctx.Err() != nil || !errors.As(err, &temporary{}) {
+		try, cancel := context.WithTimeout(ctx, firstTry<<i)
+		err := do(try)
+		cancel()
+		late := errors.Is(err, context.DeadlineExceeded)
+		if i+1 == tries || err == nil || ctx.Err() != nil || !late && !errors.As(err, &temporary{}) {
 			return err
 		}
 		if !r.wait(ctx, jitter(firstWait<<i)) {
@@ -65,7 +71,7 @@ func jitter(d time.Duration) time.Duration {
 }
 
 func (r retrying) get(ctx context.Context, name string) (data []byte, err error) {
-	err = r.again(ctx, func() error {
+	err = r.again(ctx, func(ctx context.Context) error {
 		data, err = r.bucket.get(ctx, name)
 		return err
 	})
@@ -73,16 +79,16 @@ func (r retrying) get(ctx context.Context, name string) (data []byte, err error)
 }
 
 func (r retrying) create(ctx context.Context, name string, data []byte) error {
-	return r.again(ctx, func() error { return r.bucket.create(ctx, name, data) })
+	return r.again(ctx, func(ctx context.Context) error { return r.bucket.create(ctx, name, data) })
 }
 
 func (r retrying) remove(ctx context.Context, name string) error {
-	return r.again(ctx, func() error { return r.bucket.remove(ctx, name) })
+	return r.again(ctx, func(ctx context.Context) error { return r.bucket.remove(ctx, name) })
 }
 
 // list goes on where a fault broke it off.
 func (r retrying) list(ctx context.Context, prefix, after string, do func(object) error) error {
-	return r.again(ctx, func() error {
+	return r.again(ctx, func(ctx context.Context) error {
 		return r.bucket.list(ctx, prefix, after, func(o object) error {
 			after = o.name
 			return do(o)
