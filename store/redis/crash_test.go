@@ -257,35 +257,3 @@ func TestSettings(t *testing.T) {
 		t.Error("no server, and no error")
 	}
 }
-
-// A server that has become a replica, as an old primary does after a fail-over, or a standby that an
-// address leads to too early, answers with the past: every call says "unknown". PD8
-func TestReplicaSaysNothing(t *testing.T) {
-	on := own(t)
-	s := open(t, on.DSN(), "")
-	r := record(random16())
-	signIn(t, s, r)
-	on.ask(t, "REPLICAOF", "127.0.0.1", "1")
-	var loaded []error
-	for rec, err := range s.List(t.Context(), r.Subject) {
-		t.Logf("%v", rec)
-		loaded = append(loaded, err)
-	}
-	_, err := s.Load(t.Context(), r.ID)
-	loaded = append(loaded, err)
-	_, err = s.Load(t.Context(), random16())
-	loaded = append(loaded, err)
-	_, err = s.Log(t.Context(), 0, 10)
-	loaded = append(loaded, err)
-	_, err = s.Poll(t.Context(), counterfoil.Poll{Node: "a", Max: 10})
-	loaded = append(loaded, err)
-	for i, err := range loaded {
-		if err == nil || errors.Is(err, counterfoil.ErrNotFound) || errors.Is(err, counterfoil.ErrGap) {
-			t.Errorf("call %d on a replica: %v", i, err)
-		}
-	}
-	on.ask(t, "REPLICAOF", "NO", "ONE")
-	if _, err := s.Load(t.Context(), r.ID); err != nil {
-		t.Errorf("it takes writes again: %v", err)
-	}
-}

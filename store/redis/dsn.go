@@ -1,17 +1,13 @@
 package redis
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
-
-	"github.com/redis/rueidis"
 )
 
 // Place says where a server is. Its password is never printed.
@@ -88,30 +84,4 @@ func ParseDSN(dsn string) (Place, error) {
 		}
 	}
 	return p, nil
-}
-
-const (
-	dialTimeout = 2 * time.Second
-	callTimeout = 2 * time.Second        // for a write, and for the answer to a ping on a silent connection
-	silence     = 500 * time.Millisecond // after which a connection is pinged: it may be half open
-)
-
-func (p Place) option() rueidis.ClientOption {
-	o := rueidis.ClientOption{
-		InitAddress: []string{p.address}, Username: p.user, Password: p.password, SelectDB: p.db,
-		ForceSingleClient: true,
-		DisableCache:      true, // the near cache is the manager's
-		DisableRetry:      true, // "unknown" is told, not tried again
-		ConnWriteTimeout:  callTimeout,
-		Dialer:            net.Dialer{Timeout: dialTimeout, KeepAlive: silence},
-		ClientName:        "counterfoil",
-	}
-	if p.network == "unix" {
-		o.DialCtxFn = dialUnix
-	}
-	if p.tls {
-		host, _, _ := net.SplitHostPort(p.address)
-		o.TLSConfig = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	}
-	return o
 }

@@ -26,24 +26,46 @@ func (s *Store) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Recor
 	return found[0], nil
 }
 
-// load returns those of the records that there are.
+// load returns those of the records that there are. GETEX without an option reads like GET and changes
+// nothing, but it counts as a write: a server that has become a replica, or was cut off from its own
+// ones, refuses it instead of answering with the past. The generation is read last, so that it was in
+// force when the records were read.
 func (s *Store) load(ctx context.Context, ids []string) ([]*counterfoil.Record, error) {
-	got, err := s.call(ctx, "load", args{}.list(ids))
-	if err != nil {
-		return nil, err
-	}
-	var out []*counterfoil.Record
-	for i, id := range ids {
-		m := got.at(i + 1)
-		if m == nil {
-			return nil, got.err
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		text, err := m.ToString()
+		generation := s.generation.Load().(string)
+		reads := make([]rueidis.Completed, 0, len(ids)+1)
+		for _, id := range ids {
+			reads = append(reads, s.client.B().Getex().Key(s.keys[0]+generation+":r:"+id).Build())
+		}
+		reads = append(reads, s.client.B().Getex().Key(s.keys[0]+"gen").Build())
+		got := s.client.DoMulti(ctx, reads...)
+		now, err := got[len(ids)].ToString()
+		if rueidis.IsRedisNil(err) {
+			now, err = firstGeneration, nil
+		}
+		if err != nil {
+			return nil, plain(err)
+		}
+		if now == generation {
+			return records(ids, func(i int) (string, error) { return got[i].ToString() })
+		}
+		s.generation.Store(now)
+	}
+}
+
+// records reads what was answered for each of the sessions, those that there are.
+func records(ids []string, answer func(i int) (string, error)) ([]*counterfoil.Record, error) {
+	out := make([]*counterfoil.Record, 0, len(ids))
+	for i, id := range ids {
+		text, err := answer(i)
 		if rueidis.IsRedisNil(err) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+			return nil, plain(err)
 		}
 		r, err := parseRecord(counterfoil.ID([]byte(id)), text)
 		if err != nil {
@@ -54,43 +76,54 @@ func (s *Store) load(ctx context.Context, ids []string) ([]*counterfoil.Record, 
 	return out, nil
 }
 
-// named returns the IDs that a script lists.
-func (s *Store) named(ctx context.Context, script string, a args) ([]string, error) {
-	got, err := s.call(ctx, script, a)
-	if err != nil {
-		return nil, err
-	}
-	list := got.array(1)
+// named reads the IDs that a script lists.
+func named(list answer) ([]string, error) {
 	ids := make([]string, len(list.parts))
 	for i := range ids {
 		if ids[i] = list.text(i); len(ids[i]) != 16 {
 			list.fault(fmt.Errorf("%w (an ID of %d bytes)", ErrDamaged, len(ids[i])))
 		}
 	}
-	return ids, errors.Join(got.err, list.err)
+	return ids, list.err
 }
 
-// List implements [counterfoil.Store].
+// List implements [counterfoil.Store]. Up to 100 sessions take one round trip.
 func (s *Store) List(ctx context.Context, subject counterfoil.SubjectHash) iter.Seq2[*counterfoil.Record, error] {
 	return func(yield func(*counterfoil.Record, error) bool) {
-		ids, err := s.named(ctx, "list", args{}.bytes(subject[:]))
-		for err == nil && len(ids) > 0 {
-			n := min(piece, len(ids))
-			var found []*counterfoil.Record
-			if found, err = s.load(ctx, ids[:n]); err != nil {
-				break
-			}
+		ids, found, err := s.listed(ctx, subject)
+		for err == nil {
 			for _, r := range found {
 				if !yield(r, nil) {
 					return
 				}
 			}
+			if len(ids) == 0 {
+				return
+			}
+			n := min(piece, len(ids))
+			found, err = s.load(ctx, ids[:n])
 			ids = ids[n:]
 		}
-		if err != nil {
-			yield(nil, err)
-		}
+		yield(nil, err)
 	}
+}
+
+// listed returns the first sessions of a subject and the IDs of the others.
+func (s *Store) listed(ctx context.Context, subject counterfoil.SubjectHash) (rest []string, first []*counterfoil.Record, err error) {
+	got, err := s.call(ctx, "list", args{}.bytes(subject[:]).int(piece))
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, err := named(got.array(1))
+	values := got.array(2)
+	if err = errors.Join(err, got.err, values.err); err != nil {
+		return nil, nil, err
+	}
+	if len(values.parts) > len(ids) {
+		return nil, nil, fmt.Errorf("%w (%d sessions listed, %d read)", ErrDamaged, len(ids), len(values.parts))
+	}
+	first, err = records(ids[:len(values.parts)], func(i int) (string, error) { return values.parts[i].ToString() })
+	return ids[len(values.parts):], first, err
 }
 
 // Scan implements [counterfoil.Store].
@@ -98,8 +131,12 @@ func (s *Store) Scan(ctx context.Context, after counterfoil.ID, max int) ([]*cou
 	var out []*counterfoil.Record
 	for from := string(after[:]); len(out) < max; {
 		n := min(piece, max-len(out))
-		ids, err := s.named(ctx, "scan", args{}.text(from).int(int64(n)))
+		got, err := s.call(ctx, "scan", args{}.text(from).int(int64(n)))
 		if err != nil {
+			return nil, err
+		}
+		ids, err := named(got.array(1))
+		if err = errors.Join(err, got.err); err != nil {
 			return nil, err
 		}
 		found, err := s.load(ctx, ids)
@@ -127,7 +164,7 @@ func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Pag
 // Poll implements [counterfoil.Store]. It writes, so that a server that can no longer be written to
 // renews no lease.
 func (s *Store) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
-	got, err := s.call(ctx, "poll", args{}.text(p.Node).number(p.Since).number(p.Acked).int(int64(p.Max)))
+	got, err := s.callOver(ctx, shared{s.client.Client}, "poll", args{}.text(p.Node).number(p.Since).number(p.Acked).int(int64(p.Max)))
 	if err != nil {
 		return counterfoil.Page{}, err
 	}

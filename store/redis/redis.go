@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
@@ -36,6 +37,9 @@ var (
 	ErrDamaged = errors.New("redis: a value under the store's prefix is not the store's; nothing else may write there")
 )
 
+// firstGeneration is in the names of records and indexes until everything has ended once.
+const firstGeneration = "0"
+
 // format is the version of the keys and values in Redis.
 const format = "1"
 
@@ -53,10 +57,11 @@ type Options struct {
 // repeated by themselves: after a lost connection the caller gets an error that means "unknown", and
 // the next call connects again.
 type Store struct {
-	client  rueidis.Client
-	keys    []string // the prefix, for all scripts
-	scripts map[string]*rueidis.Lua
-	can     counterfoil.Capabilities
+	client     *client
+	keys       []string // the prefix, for all scripts
+	scripts    map[string]*rueidis.Lua
+	generation atomic.Value // of the keys of records, a string; the last one seen
+	can        counterfoil.Capabilities
 }
 
 // Open connects to the server that the DSN names, see [ParseDSN], and makes the store if there is
@@ -76,11 +81,12 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	client, err := rueidis.NewClient(place.option())
+	client, err := dial(place)
 	if err != nil {
 		return nil, whether(fmt.Errorf("redis: %w; see that the server runs and that address and password are right", err))
 	}
 	s := &Store{client: client, keys: []string{"{" + o.Prefix + "}:"}}
+	s.generation.Store(firstGeneration)
 	defer func() {
 		if err != nil {
 			client.Close()

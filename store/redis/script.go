@@ -2,10 +2,8 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"embed"
 	"fmt"
-	"net"
 	"path"
 	"strconv"
 	"strings"
@@ -20,16 +18,14 @@ var sources embed.FS
 
 // The first line makes the server refuse a script before it begins, also one that only reads, where it
 // could not write: a replica would answer with the past, a full server would stop half-way. Those that
-// make room run on a full server too.
+// make room run on a full server too, and so does a node's poll, which takes none: whoever is signed in
+// stays so.
 const (
 	firstLine        = "#!lua\n"
 	firstLineToClean = "#!lua flags=allow-oom\n"
 )
 
-var cleaning = map[string]bool{"reap": true, "trim": true, "sweep": true, "link_tidy": true}
-
-// alone are scripts that do without what the others share.
-var alone = map[string]bool{"load": true}
+var cleaning = map[string]bool{"poll": true, "revoke": true, "reap": true, "trim": true, "sweep": true, "link_tidy": true}
 
 // compile joins each script with what all share. Redis keeps them by their hash; one that it does not
 // have is sent whole.
@@ -58,16 +54,9 @@ func compile() (map[string]*rueidis.Lua, error) {
 		if cleaning[name] {
 			first = firstLineToClean
 		}
-		if !alone[name] {
-			first += string(shared)
-		}
-		all[name] = rueidis.NewLuaScript(first + string(own))
+		all[name] = rueidis.NewLuaScript(first + string(shared) + string(own))
 	}
 	return all, nil
-}
-
-func dialUnix(ctx context.Context, address string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
-	return d.DialContext(ctx, "unix", address)
 }
 
 // args are the arguments of a script, read there in the same order.
@@ -87,10 +76,14 @@ func (a args) flag(b bool) args {
 
 // call runs a script. An error is one of the contract's sentinels, or means "unknown".
 func (s *Store) call(ctx context.Context, script string, a args) (answer, error) {
+	return s.callOver(ctx, s.client, script, a)
+}
+
+func (s *Store) callOver(ctx context.Context, c rueidis.Client, script string, a args) (answer, error) {
 	if err := ctx.Err(); err != nil {
 		return answer{}, err
 	}
-	parts, err := s.scripts[script].Exec(ctx, s.client, s.keys, a).ToArray()
+	parts, err := s.scripts[script].Exec(ctx, c, s.keys, a).ToArray()
 	if err != nil {
 		return answer{}, fmt.Errorf("redis: %s: %w", script, err)
 	}

@@ -16,7 +16,7 @@ type settings struct {
 }
 
 // asked are the settings on which promises rest.
-var asked = []string{"appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag"}
+var asked = []string{"appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag", "replica-read-only"}
 
 func (s *Store) settings(ctx context.Context) (settings, error) {
 	all := settings{info: make(map[string]string)}
@@ -90,6 +90,9 @@ func (s settings) advice() (all []counterfoil.Advice) {
 		add("set appendonly yes and appendfsync always", "appendonly is off: a crash loses everything since the last snapshot, and sessions ended since then live again")
 	case s.config["appendfsync"] != "always":
 		add("set appendfsync always", "appendfsync is %s: a crash of the machine loses the last second or more, and sessions ended in it live again", s.config["appendfsync"])
+	}
+	if s.config["replica-read-only"] == "no" {
+		add("set replica-read-only yes", "replica-read-only is no: should this server become a replica, it would not refuse to answer with the past until a node's next poll finds it out")
 	}
 	if s.replicated() {
 		const says = "replication is asynchronous: a fail-over may lose the last acknowledged changes, and sessions ended by them live again"

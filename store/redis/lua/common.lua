@@ -123,10 +123,13 @@ local function remember(op, o)
   if op ~= ZERO then redis.call('HSET', P .. 'ops', op, cmsgpack.pack(o)) end
 end
 
--- page is what Log and Poll return. The replication ID changes with every fail-over.
+-- page is what Log and Poll return. The replication ID changes with every fail-over. A replica that is
+-- set to take writes refuses no script by itself, so this does.
 local function page(since, max)
   local head, floor = count('head'), count('floor')
-  local replid = redis.call('INFO', 'replication'):match('master_replid:(%x+)') or ''
+  local info = redis.call('INFO', 'replication')
+  if not info:match('role:master') then error('READONLY this server is a replica') end
+  local replid = info:match('master_replid:(%x+)') or ''
   local now = redis.call('TIME')
   local p = { redis.call('GET', P .. 'id') .. '.' .. replid, head, floor, 0, now[1] * 1000000 + now[2] }
   if max <= 0 then return p end
