@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -46,9 +45,7 @@ func TestKeyRotationOverNodes(t *testing.T) {
 				}
 			}
 		}
-		if out, err := exec.Command(program, "key", "rotate", "--data", dir).CombinedOutput(); err != nil {
-			t.Fatalf("key rotate: %v %s", err, out)
-		}
+		program.Command("key", "rotate", "--data", dir).Must(t)
 		fresh, err := os.ReadFile(filepath.Join(dir, "keys"))
 		if err == nil {
 			err = os.WriteFile(c.keys+".new", fresh, 0o600)
@@ -61,7 +58,7 @@ func TestKeyRotationOverNodes(t *testing.T) {
 		}
 		for i, n := range c.nodes {
 			before := n.fingerprint()
-			n.cmd.Process.Signal(syscall.SIGHUP)
+			n.process.Signal(syscall.SIGHUP)
 			c.until("node "+n.name+" has read the keys", func() bool { return i > 0 || n.fingerprint() != before })
 			cookie, _ := n.signIn("alice")
 			sessions = append(sessions, cookie)

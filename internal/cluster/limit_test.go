@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // 50 people with one name sign in at once, over three nodes, with a limit of 3: exactly 3 stay.
@@ -30,7 +32,7 @@ func TestLimitOverNodes(t *testing.T) {
 					case answer.StatusCode == http.StatusServiceUnavailable: // busy with the others' passwords
 						continue
 					}
-					cookie := sessionCookie(answer)
+					cookie, _ := programtest.SessionCookie(answer)
 					if cookie == "" {
 						t.Errorf("a sign-in answers %d: %s", answer.StatusCode, body)
 					}

@@ -23,7 +23,7 @@ func TestWarmChecksAskNothing(t *testing.T) {
 		before, start := n.store.proxy.messages(), time.Now()
 		const checks = 3000
 		for range checks {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.at+"/auth/check", nil)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.site.URL+"/auth/check", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
