@@ -22,6 +22,8 @@ var house = map[string][]string{
 	"store/internal":     {".", "account"},
 	"store/memory":       {".", "keyring", "store/internal"},
 
+	"store/internal/nodetest": {".", "keyring", "sessiontest", "store/internal"}, // the tests of stores
+
 	"storetest":           {".", "keyring"},
 	"account/accounttest": {"account"},
 	"sessiontest":         {".", "keyring", "store/memory"},
