@@ -16,6 +16,8 @@ var waits = map[string]string{
 	"keyring/file.go":         "waits a moment for another process that makes the key file",
 	"internal/cli/reach.go":   "waits a moment for another process that holds the data folder",
 	"internal/serve/serve.go": "as above",
+
+	"store/internal/nodetest/hints.go": "waits for what a real server says",
 }
 
 // Time comes from an injected clock, so that tests and simulations decide it.
