@@ -49,12 +49,13 @@ func (f cookieFilter) request(lines []string) string {
 	return out.String()
 }
 
-// response removes what the application tries to set under our names.
+// response removes what the application tries to set under our names. A cookie without a name comes
+// back as its value alone, which may look like one with a name.
 func (f cookieFilter) response(h http.Header) {
 	kept := h["Set-Cookie"][:0:0]
 	for _, line := range h["Set-Cookie"] {
 		pair, _, _ := strings.Cut(line, ";")
-		name, _, _ := strings.Cut(pair, "=")
+		name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
 		if !f.ours(strings.Trim(name, " \t")) {
 			kept = append(kept, line)
 		}

@@ -16,17 +16,23 @@ import (
 // maxForm bounds the body of a form or a JSON object of ours in bytes.
 const maxForm = 16 << 10
 
-// formTimeout bounds how long such a body takes to come.
-const formTimeout = 30 * time.Second
-
 var (
 	errForm = errors.New("gateway: the body is no form or JSON object of strings with each field once")
 	errKind = errors.New("gateway: the body must be application/x-www-form-urlencoded or application/json")
 )
 
+// bodyTimeout bounds how long a request's body takes to come, unless it goes to the application.
+const bodyTimeout = 30 * time.Second
+
+// awaitBody sets until when the body of a request is waited for, also by the server, which reads what a
+// handler leaves; the zero time: for ever. A writer without a connection has nothing to wait for.
+func awaitBody(w http.ResponseWriter, until time.Time) {
+	_ = http.NewResponseController(w).SetReadDeadline(until)
+}
+
 // readFields reads the named fields of a form or of a JSON object; those that are missing are "".
 // Others are passed over. *http.MaxBytesError, errKind, errForm.
-func readFields(w http.ResponseWriter, r *http.Request, now time.Time, names ...string) (map[string]string, error) {
+func readFields(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, errKind
@@ -40,9 +46,6 @@ func readFields(w http.ResponseWriter, r *http.Request, now time.Time, names ...
 	default:
 		return nil, errKind
 	}
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(now.Add(formTimeout)) // what has none is no connection: a test's recorder
-	defer control.SetReadDeadline(time.Time{})
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -50,6 +53,7 @@ func readFields(w http.ResponseWriter, r *http.Request, now time.Time, names ...
 		}
 		return nil, errForm
 	}
+	awaitBody(w, time.Time{})
 	return parse(body, names)
 }
 
@@ -111,7 +115,7 @@ func parseObject(body []byte, names []string) (map[string]string, error) {
 
 // fields is readFields with the answer to what went wrong; ok is false if it was given.
 func (g *Gateway) fields(w http.ResponseWriter, r *http.Request, names ...string) (fields map[string]string, ok bool) {
-	fields, err := readFields(w, r, g.now(), names...)
+	fields, err := readFields(w, r, names...)
 	if err == nil {
 		return fields, true
 	}

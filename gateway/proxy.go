@@ -38,6 +38,7 @@ func (g *Gateway) proxy() http.Handler {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		s := &stream{session: g.sessions.FromContext(r.Context()), cancel: cancel, over: ctx.Done(), done: make(chan struct{})}
+		awaitBody(w, time.Time{}) // an upload takes what it takes
 		w.Header().Del(hstsField) // an informational answer would carry it away; incoming sets it
 		p.ServeHTTP(w, r.WithContext(context.WithValue(ctx, streamKey{}, s)))
 		cancel(nil)
@@ -91,6 +92,10 @@ func (g *Gateway) outgoing(p *httputil.ProxyRequest) {
 		}
 	}
 	p.Out.Trailer = nil // fields that come after the body are looked at by nobody
+	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		delete(h, "Upgrade") // an application that switched to h2c would take any header from the client
+		delete(h, "Connection")
+	}
 	if cookies := g.filter.request(h["Cookie"]); cookies != "" {
 		h["Cookie"] = []string{cookies}
 	} else {
@@ -113,14 +118,28 @@ func (g *Gateway) outgoing(p *httputil.ProxyRequest) {
 }
 
 // proxyField reports whether applications believe this field because a proxy is to have written it:
-// in any case and with underscores for hyphens, as CGI-like interfaces make both the same.
+// in any case and with any sign for a hyphen, as CGI-like interfaces make an underscore of each.
 func proxyField(name string) bool {
-	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	name = strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}, name)
 	switch name {
-	case "forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-original-url", "x-rewrite-url", "remote-user", "x-remote-user":
+	case "forwarded", "x-real-ip", "true-client-ip", "client-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "fastly-client-ip",
+		"x-original-url", "x-original-host", "x-rewrite-url", "proxy": // the last is HTTP_PROXY to a CGI program
 		return true
 	}
-	return strings.HasPrefix(name, "x-auth-") || strings.HasPrefix(name, "x-forwarded-")
+	for _, prefix := range []string{"x-auth-", "x-authenticated-", "x-forwarded-", "x-remote-", "remote-", "x-webauth-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // incoming looks over the application's answer.

@@ -30,6 +30,9 @@ func (g *Gateway) routes() http.Handler {
 	}))
 	checkPath := g.cfg.Prefix + "/check"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			awaitBody(w, g.now().Add(bodyTimeout))
+		}
 		switch path := r.URL.Path; {
 		case path == "/healthz":
 			g.healthz(w, r)
@@ -38,6 +41,8 @@ func (g *Gateway) routes() http.Handler {
 		case !g.admit(w, r):
 		case r.Method == http.MethodConnect || r.Method == http.MethodTrace: // tunnels and echoes are nobody's need
 			g.fail(w, r, fault{status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Not this way"})
+		case r.URL.Opaque != "" || path != "" && path[0] != '/': // GET http:x, GET *: no path of ours or anybody's
+			g.fail(w, r, fault{status: http.StatusBadRequest, code: "bad_target", title: "This is no address"})
 		case path == checkPath:
 			g.checkRequest(w, r)
 		case g.pages.assets.serve(w, r):

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,7 +19,10 @@ import (
 	"github.com/counterfoil/counterfoil/internal/operate"
 )
 
-const controlDrain = time.Second
+const (
+	controlDrain = time.Second
+	briefly      = 10 * time.Second // for a request, with its body, where nobody has much to say
+)
 
 // httpServer bounds what a client can hold without asking for anything. There is no WriteTimeout: it
 // would cut event streams and large downloads.
@@ -30,6 +34,13 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 	}
+}
+
+// briefServer is one that waits for no body: whoever announces one and never sends it is cut off.
+func (s *server) briefServer(h http.Handler) *http.Server {
+	srv := s.httpServer(h)
+	srv.ReadTimeout = briefly
+	return srv
 }
 
 // listen opens the address that browsers use and, if asked for, the one that sends them there.
@@ -44,7 +55,7 @@ func (s *server) listen() error {
 		s.url.Scheme = "https"
 		l = tls.NewListener(l, s.certificate.config())
 	}
-	s.serveOn(l, s.gateway.Handler(), s.cfg.Drain)
+	s.serveOn(l, s.httpServer(s.gateway.Handler()), s.cfg.Drain)
 	if s.cfg.Metrics != "" {
 		if err := s.listenForMetrics(); err != nil {
 			return err
@@ -57,7 +68,7 @@ func (s *server) listen() error {
 	if err != nil {
 		return cannotListen("--redirect", err)
 	}
-	s.serveOn(plain, s.redirect(), controlDrain)
+	s.serveOn(plain, s.briefServer(s.redirect()), controlDrain)
 	return nil
 }
 
@@ -73,7 +84,7 @@ func (s *server) listenForMetrics() error {
 	s.Logger.Info("metrics", "url", "http://"+reachable(s.cfg.Metrics, l.Addr())+"/metrics")
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", s.gateway.Metrics())
-	s.serveOn(l, mux, controlDrain)
+	s.serveOn(l, s.briefServer(mux), controlDrain)
 	return nil
 }
 
@@ -94,7 +105,7 @@ func (s *server) control(lock *operate.Lock, operations *operate.Operations) err
 	if err != nil {
 		return err
 	}
-	s.serveOn(l, operations.Handler(), controlDrain)
+	s.serveOn(l, s.httpServer(operations.Handler()), controlDrain)
 	return nil
 }
 
@@ -129,8 +140,8 @@ func (s *server) redirect() http.Handler {
 		if s.cfg.PublicURL == nil && port != "443" {
 			host = net.JoinHostPort(host, port)
 		}
-		if !clientip.ValidHost(host) {
-			http.Error(w, "bad host", http.StatusBadRequest)
+		if !clientip.ValidHost(host) || !strings.HasPrefix(r.URL.RequestURI(), "/") { // GET x:.elsewhere would lengthen the host
+			http.Error(w, "bad host or address", http.StatusBadRequest)
 			return
 		}
 		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)

@@ -244,8 +244,7 @@ func (s *server) wait(ctx context.Context) error {
 }
 
 // serveOn serves a listener until the stop.
-func (s *server) serveOn(l net.Listener, h http.Handler, drain time.Duration) {
-	srv := s.httpServer(h)
+func (s *server) serveOn(l net.Listener, srv *http.Server, drain time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -200,6 +200,17 @@ func TestTLS(t *testing.T) {
 	if to := answer.Header.Get("Location"); answer.StatusCode != http.StatusPermanentRedirect || to != r.url+"/a?b=c" {
 		t.Errorf("%d to %q", answer.StatusCode, to)
 	}
+	for _, target := range []string{"x:.elsewhere.example", "*"} { // neither lengthens the host's name
+		conn, err := net.Dial("tcp", redirect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", target)
+		if got, _ := io.ReadAll(conn); !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
+			t.Errorf("%s: %q", target, got)
+		}
+		conn.Close()
+	}
 }
 
 // SIGTERM: a request in flight gets its answer, a new one none.
