@@ -28,8 +28,9 @@ func (c cost) minus(o cost) cost {
 	return cost{c.ns - o.ns, c.wall - o.wall, c.bytes - o.bytes, c.allocs - o.allocs}
 }
 
-// measure runs the rows in interleaved rounds, so that what drifts on the machine touches all alike;
-// each round begins with another row.
+// measure runs the rows in interleaved rounds, so that what drifts on the machine touches all alike. Each
+// round begins with another row, and every other one goes backwards: what a row leaves behind, such as a
+// processor that has just waited for a server, is not always the same row's to bear.
 func measure(rows []*row, rounds int, length time.Duration) error {
 	clock := counterfoil.SystemClock()
 	for _, r := range rows {
@@ -39,7 +40,11 @@ func measure(rows []*row, rounds int, length time.Duration) error {
 	}
 	for round := range rounds {
 		for i := range rows {
-			r := rows[(i+round)%len(rows)]
+			at := (i + round) % len(rows)
+			if round%2 == 1 {
+				at = len(rows) - 1 - at
+			}
+			r := rows[at]
 			c, err := r.run(clock)
 			if err != nil {
 				return err
