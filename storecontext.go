@@ -2,6 +2,7 @@ package counterfoil
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -9,8 +10,9 @@ import (
 // storeTimeout bounds each call of the store.
 const storeTimeout = 5 * time.Second
 
-// storeContext is for one call of the store: it keeps ctx's values, but a client that hangs up does
-// not break off a change half-way.
+// storeContext is for one call of the store: it keeps ctx's values, and ends when ctx does for any
+// other reason than that the client hung up, which breaks off no change half-way: at its deadline,
+// say, or when the request has waited for the store long enough.
 func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	c := &storeContext{values: ctx}
 	return c, c.cancel
@@ -23,7 +25,7 @@ type storeContext struct {
 
 	mu     sync.Mutex
 	timed  context.Context // nil: nobody waits
-	stop   context.CancelFunc
+	stop   func()
 	called bool // cancel was
 }
 
@@ -31,7 +33,16 @@ func (c *storeContext) start() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
-		c.timed, c.stop = context.WithTimeout(context.WithoutCancel(c.values), storeTimeout)
+		timed, cancel := context.WithTimeout(context.WithoutCancel(c.values), storeTimeout)
+		leave := context.AfterFunc(c.values, func() {
+			if !errors.Is(context.Cause(c.values), context.Canceled) {
+				cancel()
+			}
+		})
+		c.timed, c.stop = timed, func() {
+			leave()
+			cancel()
+		}
 		if c.called {
 			c.stop()
 		}

@@ -46,6 +46,39 @@ func TestStoreContext(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a request that has waited long enough", func(t *testing.T) {
+		enough := errors.New("enough")
+		for name, end := range map[string]func(context.Context) (context.Context, func()){
+			"deadline": func(ctx context.Context) (context.Context, func()) {
+				ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
+				t.Cleanup(cancel)
+				return ctx, func() { <-ctx.Done() }
+			},
+			"cause": func(ctx context.Context) (context.Context, func()) {
+				ctx, cancel := context.WithCancelCause(ctx)
+				return ctx, func() { cancel(enough) }
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					request, over := end(context.Background())
+					for _, before := range []bool{true, false} { // whether the store waits already
+						ctx, cancel := m.storeContext(request)
+						defer cancel()
+						if before {
+							ctx.Done()
+							over()
+						}
+						synctest.Wait()
+						<-ctx.Done()
+						if err := ctx.Err(); !errors.Is(err, context.Canceled) {
+							t.Errorf("%v", err)
+						}
+					}
+				})
+			})
+		}
+	})
 	t.Run("a call that is over", func(t *testing.T) {
 		ctx, cancel := m.storeContext(client)
 		done := ctx.Done()

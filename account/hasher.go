@@ -93,7 +93,19 @@ func (h *Hasher) Check(ctx context.Context, encoded, password string) (ok, outda
 	return ok, p.Params != h.params || len(p.key) != keySize, nil
 }
 
+type whileHashing struct{}
+
+// WhileHashing returns a context under which a password that is hashed or checked, or waits for that,
+// calls pause before and what pause returned after it: who bounds how long a request waits for its
+// store leaves that time out.
+func WhileHashing(ctx context.Context, pause func() (resume func())) context.Context {
+	return context.WithValue(ctx, whileHashing{}, pause)
+}
+
 func (h *Hasher) derive(ctx context.Context, p phc, size uint32, password string) ([]byte, error) {
+	if pause, ok := ctx.Value(whileHashing{}).(func() func()); ok {
+		defer pause()()
+	}
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > int64(cap(h.slots)*(1+queueFactor)) {
 		return nil, ErrBusy

@@ -57,6 +57,31 @@ func TestHasherParams(t *testing.T) {
 	}
 }
 
+// Who bounds a request's time for the store learns when a password is worked on, or waits for that.
+func TestWhileHashing(t *testing.T) {
+	h := newHasher(t, 1)
+	var said []string
+	ctx := WhileHashing(t.Context(), func() func() {
+		said = append(said, "pause")
+		return func() { said = append(said, "resume") }
+	})
+	hash, err := h.Hash(ctx, "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, _, err := h.Check(ctx, hash, "password"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := h.Hash(gone, "password"); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(said, " "), "pause resume pause resume pause resume"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // However many ask, no more than so many work and so many wait; who waits goes with the context.
 func TestHasherIsBounded(t *testing.T) {
 	h := newHasher(t, 2)

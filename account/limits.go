@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -109,11 +110,17 @@ func (s *Service) reserve(ctx context.Context, a attempts) error {
 
 // forgive undoes what reserve counted, after a success: see [Limits].
 func (s *Service) forgive(ctx context.Context, a attempts) error {
-	err := s.store.Forgive(ctx, a.address, a.at)
-	for _, key := range []string{a.pair, a.strict, a.account} {
-		err = errors.Join(err, s.store.Forgive(ctx, key, time.Time{}))
+	all := []struct {
+		key string
+		at  time.Time
+	}{{a.address, a.at}, {a.pair, time.Time{}}, {a.strict, time.Time{}}, {a.account, time.Time{}}}
+	errs := make([]error, len(all))
+	var forgiving sync.WaitGroup // a store may do them together
+	for i, one := range all {
+		forgiving.Go(func() { errs[i] = s.store.Forgive(ctx, one.key, one.at) })
 	}
-	if err != nil {
+	forgiving.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("account: forgiving attempts: %w", err)
 	}
 	return nil

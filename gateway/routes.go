@@ -49,6 +49,11 @@ func (g *Gateway) routes() http.Handler {
 		case csrf.Check(r, g.self(r)) != nil:
 			g.fail(w, r, crossSite)
 		default:
+			if path, ours := g.ownPath(r); ours && r.Method == http.MethodPost && (path == "/login" || path == "/setup") {
+				var over func()
+				r, over = g.withBudget(r)
+				defer over()
+			}
 			behind.ServeHTTP(w, r)
 		}
 	})

@@ -30,6 +30,7 @@ func (g *Gateway) setup(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	defer spend(r.Context())()
 	ctx, cancel := context.WithTimeout(r.Context(), proofTimeout)
 	defer cancel()
 	mark, err := g.sessions.Mark(ctx)

@@ -46,6 +46,7 @@ func (g *Gateway) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := g.sessions.FromContext(r.Context())
+	defer spend(r.Context())()
 	if err := g.signIn(r, s, f["username"], f["password"], f["nonce"]); err != nil {
 		g.refuseLogin(w, r, f, err)
 		return

@@ -150,7 +150,7 @@ func (c *cluster) dark(o outage, session string) {
 				c.t.Errorf("%s: node %s answers %s with %d %v", o.name, n.name, what, got.StatusCode, got.Header)
 			case header != nil && !strings.Contains(body, "</html>"):
 				c.t.Errorf("%s: node %s answers %s with no page: %s", o.name, n.name, what, body)
-			case took > answers && what != "a sign-in": // which asks the store more than once
+			case took > answers:
 				c.t.Errorf("%s: node %s answers %s after %v", o.name, n.name, what, took)
 			}
 		})
