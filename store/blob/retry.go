@@ -32,7 +32,7 @@ const (
 	firstWait = 100 * time.Millisecond // at most; then twice as long each time
 	// How long the first try may take, then twice as long each time: its connection may be half open,
 	// and what is small is answered in a fraction of this.
-	firstTry = 2 * time.Second
+	firstTry = time.Second
 )
 
 func (r retrying) again(ctx context.Context, do func(context.Context) error) error {
