@@ -14,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// Each function here makes the setter or writes the value of one form of setting. A setter gets the
-// text as it was written, whatever its source.
+// Each function here is the setter of one setting, or makes those of one form. A setter gets the text as
+// it was written, whatever its source.
 
 func setText(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, text string) error {
@@ -44,13 +44,13 @@ func setSwitch(field func(*Config) *bool) func(*Config, string) error {
 	}
 }
 
-func setSpan(name string) func(*Config, string) error {
+func setSpan(field func(*Config) *time.Duration) func(*Config, string) error {
 	return func(c *Config, text string) error {
 		d, err := ParseSpan(text)
 		if err != nil {
 			return err
 		}
-		*map[string]*time.Duration{"idle": &c.Idle, "absolute": &c.Absolute, "drain": &c.Drain, "store-wait": &c.StoreWait}[name] = d
+		*field(c) = d
 		return nil
 	}
 }
@@ -157,13 +157,6 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-func showURL(u *url.URL) string {
-	if u == nil {
-		return ""
-	}
-	return u.String()
-}
-
 func setProxies(c *Config, text string) error {
 	var proxies []netip.Prefix
 	for part := range strings.SplitSeq(text, ",") {
@@ -182,14 +175,6 @@ func setProxies(c *Config, text string) error {
 	}
 	c.TrustedProxy = proxies
 	return nil
-}
-
-func showProxies(c *Config) string {
-	var parts []string
-	for _, p := range c.TrustedProxy {
-		parts = append(parts, p.String())
-	}
-	return strings.Join(parts, ",")
 }
 
 func setPrefix(c *Config, text string) error {
@@ -213,10 +198,6 @@ func setWhole(field func(*Config) *int, most int) func(*Config, string) error {
 	}
 }
 
-func showWhole(field func(*Config) *int) func(*Config) string {
-	return func(c *Config) string { return strconv.Itoa(*field(c)) }
-}
-
 func setAtLimit(c *Config, text string) error {
 	for _, o := range []counterfoil.Overflow{counterfoil.EvictIdle, counterfoil.EvictOldest, counterfoil.Deny} {
 		if o.String() == text {
@@ -235,5 +216,3 @@ func setLogFormat(c *Config, text string) error {
 	}
 	return fmt.Errorf("%q is none of auto, text, json", text)
 }
-
-func onOff(b bool) string { return strconv.FormatBool(b) }
