@@ -74,6 +74,8 @@ const (
 	ReasonFenced          Reason = "fenced"           // the node was silent for so long that it was shut out
 	ReasonSkew            Reason = "skew"             // the node's clock and the store's are too far apart
 	ReasonClockReset      Reason = "clock-reset"
+	ReasonWrapped         Reason = "wrapped"   // the key file was wrapped under another key
+	ReasonUnwrapped       Reason = "unwrapped" // the key file stands in the clear now
 )
 
 // Info is what may be shown of a session.

@@ -51,8 +51,21 @@
 //
 // Lines end with a newline, words are parted by one space, keys stand oldest first. A root is
 // written as a key is, with the prefix cfr1_. "wrap none" says that the keys stand there in the
-// clear; a later version can name a wrapping there. A time that is not known, and the bytes of a
+// clear. A time that is not known, and the bytes of a
 // disabled key, are a "-". One content has one text; any other is refused.
+//
+// # A wrapped key file
+//
+//	counterfoil-keys 1
+//	wrap key:4ed33d98 AQAAAAD8…
+//	sealed AQAAAADs…
+//	sum …
+//
+// "wrap" names the [Wrapper] and has, in base64url, what it made of a data key of 32 bytes, which is
+// new in each writing of the file. "sealed" is the lines from "root index" to the last key, sealed
+// under the data key for the purpose "key file" and day 0, with the two lines before it, newlines and
+// all, as associated data. What a [KeyWrapper] makes of the data key is it sealed for the purpose
+// "wrap" and day 0, with [WrapPurpose] as associated data.
 //
 // The folder testdata/vectors holds test vectors of all of this, made by another implementation.
 package keyring

@@ -30,3 +30,14 @@ func (r *Ring) Hold(id KeyID) (erased func() bool) {
 }
 
 const CacheLimit = 2 * cacheLimit
+
+// ParseWrapped is Parse for a wrapped file.
+func ParseWrapped(data []byte, w Wrapper) (*Ring, error) {
+	s, err := parse(data, w)
+	if err != nil {
+		return nil, err
+	}
+	r := &Ring{}
+	r.now.Store(s)
+	return r, nil
+}

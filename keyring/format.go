@@ -1,11 +1,11 @@
 package keyring
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -23,15 +23,13 @@ const (
 var (
 	// ErrVersion says that a key file has a version that this program does not know.
 	ErrVersion = errors.New("of a format version that this program does not know: it was written by a newer program, or is damaged")
-	// ErrWrapped says that a key file is wrapped (encrypted) in a way that this program does not know.
-	ErrWrapped = errors.New("wrapped in a way that this program cannot undo")
 )
 
-// Parse reads the text of a key file, or one key line with or without a newline at its end, into a
-// ring in memory. Errors: [ErrNotKey], [ErrCut], [ErrDamaged], [ErrWeak], [ErrVersion],
-// [ErrWrapped].
+// Parse reads the text of a key file that is not wrapped, or one key line with or without a newline at
+// its end, into a ring in memory. Errors: [ErrNotKey], [ErrCut], [ErrDamaged], [ErrWeak],
+// [ErrVersion], [ErrWrapped].
 func Parse(data []byte) (*Ring, error) {
-	s, err := parse(data)
+	s, err := parse(data, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +38,8 @@ func Parse(data []byte) (*Ring, error) {
 	return r, nil
 }
 
-// Marshal writes the ring as a key file. The text is a secret. [ErrNoKey]: the ring is empty.
+// Marshal writes the ring as a key file that is not wrapped. The text is a secret. [ErrNoKey]: the
+// ring is empty.
 func (r *Ring) Marshal() ([]byte, error) {
 	s := r.snapshot()
 	if len(s.usable) == 0 {
@@ -48,12 +47,21 @@ func (r *Ring) Marshal() ([]byte, error) {
 	}
 	r.change.Lock() // so that no key loses its bytes meanwhile
 	defer r.change.Unlock()
-	return r.snapshot().encode()
+	return r.snapshot().encode(nil, r.random)
 }
 
-func (s *snapshot) marshal() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s%s\nwrap %s\n", fileName, fileVersion, noWrap)
+// head is the beginning of a key file; wrap says how what follows is wrapped.
+func head(wrap string) string { return fileName + fileVersion + "\nwrap " + wrap + "\n" }
+
+// framed is a whole key file: the body between a head and the checksum.
+func framed(wrap, body string) string {
+	text := head(wrap) + body
+	return fmt.Sprintf("%ssum %x\n", text, sha256.Sum256([]byte(text)))
+}
+
+// body writes what a key file is about: roots and keys, a line each.
+func (s *snapshot) body() string {
+	var b strings.Builder
 	fmt.Fprintf(&b, "root index %s\n", (*Key)(s.index).line(rootPrefix))
 	fmt.Fprintf(&b, "root audit %s\n", (*Key)(s.audit).line(rootPrefix))
 	for _, k := range s.slots {
@@ -66,28 +74,37 @@ func (s *snapshot) marshal() []byte {
 		}
 		fmt.Fprintf(&b, "key %s %s %s %s\n", k.id, k.state, created, line)
 	}
-	sum := sha256.Sum256(b.Bytes())
-	fmt.Fprintf(&b, "sum %x\n", sum)
-	return b.Bytes()
+	return b.String()
 }
 
-// encode is marshal for what is to be kept: a text that could not be read back is not written.
-func (s *snapshot) encode() ([]byte, error) {
-	data := s.marshal()
-	if len(data) > fileLimit {
-		return nil, errors.New("keyring: too many keys for one file, nothing was changed: retire those that nothing uses any more")
-	}
-	if _, err := parse(data); err != nil {
+// encode writes the key file, wrapped by w; nil: not wrapped. A text that could not be read back is
+// not written.
+func (s *snapshot) encode(w Wrapper, random io.Reader) ([]byte, error) {
+	text := framed(noWrap, s.body())
+	if _, err := parse([]byte(text), nil); err != nil {
 		return nil, fmt.Errorf("keyring: these keys could not be read back, nothing was changed; is the clock right? %w", err)
 	}
-	return data, nil
+	if w != nil {
+		var err error
+		if text, err = s.wrapped(w, random); err != nil {
+			return nil, err
+		}
+	}
+	if len(text) > fileLimit {
+		return nil, errors.New("keyring: too many keys for one file, nothing was changed: retire those that nothing uses any more")
+	}
+	return []byte(text), nil
 }
 
-func parse(data []byte) (*snapshot, error) {
+// parse reads a key file that w has wrapped; nil: one that is not, or one key line.
+func parse(data []byte, w Wrapper) (*snapshot, error) {
 	text := string(data)
 	if !strings.HasPrefix(text, fileName) {
 		if text != "" && strings.HasPrefix(fileName, text) {
 			return nil, fmt.Errorf("its first line is not whole: %w", ErrCut)
+		}
+		if w != nil {
+			return nil, ErrNotWrapped
 		}
 		k, err := ParseKey(strings.TrimSuffix(text, "\n"))
 		if err != nil {
@@ -95,20 +112,34 @@ func parse(data []byte) (*snapshot, error) {
 		}
 		return singleSnapshot(k), nil
 	}
-	body, err := checkFrame(text)
+	lines, err := checkFrame(text)
 	if err != nil {
 		return nil, err
 	}
-	s, err := parseBody(body)
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("lines are missing: %w", ErrDamaged)
+	}
+	wrap, ok := strings.CutPrefix(lines[0], "wrap ")
+	switch {
+	case !ok:
+		return nil, ErrWrapped
+	case wrap != noWrap:
+		return unwrapped(text, wrap, lines[1:], w)
+	case w != nil:
+		return nil, ErrNotWrapped
+	}
+	s, err := parseBody(lines[1:])
 	if err != nil {
 		return nil, err
 	}
-	// One text for one content: whatever else would be read is not what a program has written.
-	if string(s.marshal()) != text {
-		return nil, fmt.Errorf("not in the one form that is written: %w", ErrDamaged)
+	if framed(noWrap, s.body()) != text {
+		return nil, errForm
 	}
 	return s, nil
 }
+
+// errForm: one text for one content. Whatever else would be read is not what a program has written.
+var errForm = fmt.Errorf("not in the one form that is written: %w", ErrDamaged)
 
 // checkFrame checks version and checksum and returns the lines between them.
 func checkFrame(text string) ([]string, error) {
@@ -131,16 +162,14 @@ func checkFrame(text string) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(summed, "\n"), "\n")[1:], nil
 }
 
+// parseBody reads the lines of roots and keys, which begin at line 3 of a file.
 func parseBody(lines []string) (*snapshot, error) {
-	if len(lines) < 4 {
+	if len(lines) < 3 {
 		return nil, fmt.Errorf("lines are missing: %w", ErrDamaged)
-	}
-	if wrap, ok := strings.CutPrefix(lines[0], "wrap "); !ok || wrap != noWrap {
-		return nil, ErrWrapped
 	}
 	var roots [2]Key
 	for i, name := range []string{"root index ", "root audit "} {
-		line, ok := strings.CutPrefix(lines[1+i], name)
+		line, ok := strings.CutPrefix(lines[i], name)
 		if !ok {
 			return nil, fmt.Errorf("line %d is no root: %w", 3+i, ErrDamaged)
 		}
@@ -152,7 +181,7 @@ func parseBody(lines []string) (*snapshot, error) {
 	var slots []slot
 	seen := map[KeyID]bool{}
 	primaries := 0
-	for i, line := range lines[3:] {
+	for i, line := range lines[2:] {
 		k, err := parseSlot(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", 5+i, err)

@@ -13,6 +13,9 @@ import (
 const (
 	EnvKeyFile = "COUNTERFOIL_KEY_FILE" // path of a key file, or of a file with one key line
 	EnvKey     = "COUNTERFOIL_KEY"      // one key line
+
+	EnvWrapFile = "COUNTERFOIL_WRAPPING_KEY_FILE" // path of a file with one key line, see [KeyFileWrapper]
+	EnvWrap     = "COUNTERFOIL_WRAPPING_KEY"      // one key line, see [KeyWrapper]
 )
 
 // SourceKind says where a ring came from.
@@ -31,19 +34,24 @@ const (
 type Source struct {
 	Kind SourceKind
 	Path string // of the file, if it came from one
+	Wrap string // name of the [Wrapper] of that file; "": it is not wrapped
 }
 
 // String returns one phrase for a log. It holds no secret.
 func (s Source) String() string {
+	wrap := ", not wrapped"
+	if s.Wrap != "" {
+		wrap = ", wrapped by " + s.Wrap
+	}
 	switch s.Kind {
 	case SourceFile:
-		return "key file " + s.Path + ", named by " + EnvKeyFile + ", not wrapped"
+		return "key file " + s.Path + ", named by " + EnvKeyFile + wrap
 	case SourceEnvironment:
-		return EnvKey + ", not wrapped"
+		return EnvKey + wrap
 	case SourceOwn:
-		return "key file " + s.Path + ", not wrapped"
+		return "key file " + s.Path + wrap
 	case SourceGenerated:
-		return "key file " + s.Path + ", newly made, not wrapped"
+		return "key file " + s.Path + ", newly made" + wrap
 	case SourceEphemeral:
 		return "ephemeral, in memory only: every restart signs everybody out"
 	case SourceMemory:
@@ -57,7 +65,11 @@ func (r *Ring) Source() Source {
 	if r == nil {
 		return Source{}
 	}
-	return r.source
+	source := r.source
+	if w := r.snapshot().wrapper; w != nil {
+		source.Wrap = w.Name()
+	}
+	return source
 }
 
 // Options of [Resolve]. The zero value knows no source and is refused with [ErrNoSource].
@@ -74,6 +86,11 @@ type Options struct {
 	// Ephemeral asks for keys in memory alone. It is a choice, never a fallback, and is refused
 	// together with a key from the environment. The own file is neither read nor made.
 	Ephemeral bool
+
+	// Wrapper unwraps the key file, and wraps it whenever it is written. Keys that are not wrapped are
+	// refused then. Nil: the environment may name a wrapping key, and if it does not, a file that is
+	// wrapped is refused.
+	Wrapper Wrapper
 
 	Random io.Reader // nil: crypto/rand
 	Now    time.Time // the creation time of a key that is made
@@ -92,7 +109,8 @@ var (
 // Any number of processes may call it for one path at once; all get the same keys.
 //
 // Errors, besides those of the operating system: [ErrConflict], [ErrNoSource], [ErrNotKey],
-// [ErrCut], [ErrDamaged], [ErrWeak], [ErrVersion], [ErrWrapped], [ErrUnsafe], [ErrBusy].
+// [ErrCut], [ErrDamaged], [ErrWeak], [ErrVersion], [ErrWrapped], [ErrNotWrapped], [ErrUnsafe],
+// [ErrBusy].
 func Resolve(o Options) (*Ring, Source, error) {
 	r, err := resolve(o)
 	if err != nil {
@@ -101,7 +119,7 @@ func Resolve(o Options) (*Ring, Source, error) {
 	if o.Random != nil {
 		r.random = &lockedReader{r: o.Random}
 	}
-	return r, r.source, nil
+	return r, r.Source(), nil
 }
 
 func resolve(o Options) (*Ring, error) {
@@ -118,14 +136,48 @@ func resolve(o Options) (*Ring, error) {
 		return nil, fmt.Errorf("%w: an ephemeral key is asked for and %s or %s is set, drop one of them", ErrConflict, EnvKeyFile, EnvKey)
 	case o.Ephemeral:
 		return ephemeral(o)
+	}
+	if err := o.resolveWrapper(); err != nil {
+		return nil, err
+	}
+	switch {
 	case named:
-		return fromNamed(path)
+		return fromNamed(path, o.Wrapper)
+	case given && o.Wrapper != nil:
+		return nil, fmt.Errorf("%s cannot be used: it is %w; or name a wrapped key file in %s", EnvKey, ErrNotWrapped, EnvKeyFile)
 	case given:
 		return fromVariable(line)
 	case o.OwnPath == "":
 		return nil, fmt.Errorf("%w: put what `counterfoil key generate` prints into a file and name it in %s, the same for all nodes", ErrNoSource, EnvKeyFile)
 	}
 	return fromOwn(o)
+}
+
+// resolveWrapper asks the environment for a wrapping key.
+func (o *Options) resolveWrapper() error {
+	if o.Env == nil {
+		return nil
+	}
+	path, named := o.Env(EnvWrapFile)
+	line, given := o.Env(EnvWrap)
+	switch {
+	case named && given:
+		return fmt.Errorf("%w: %s and %s are both set, unset one of them", ErrConflict, EnvWrapFile, EnvWrap)
+	case (named || given) && o.Wrapper != nil:
+		return fmt.Errorf("%w: this program wraps its keys by %s, unset %s and %s", ErrConflict, o.Wrapper.Name(), EnvWrapFile, EnvWrap)
+	}
+	var err error
+	switch {
+	case named:
+		if o.Wrapper, err = KeyFileWrapper(path); err != nil {
+			return fmt.Errorf("%s: %w", EnvWrapFile, err)
+		}
+	case given:
+		if o.Wrapper, err = lineWrapper(line); err != nil {
+			return fmt.Errorf("%s cannot be used: %w; set it to the one line that `counterfoil key generate` prints", EnvWrap, err)
+		}
+	}
+	return nil
 }
 
 func ephemeral(o Options) (*Ring, error) {
@@ -147,8 +199,8 @@ func fromVariable(line string) (*Ring, error) {
 	return r, nil
 }
 
-func fromNamed(path string) (*Ring, error) {
-	s, err := loadNamed(path)
+func fromNamed(path string, w Wrapper) (*Ring, error) {
+	s, err := loadNamed(path, w)
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +209,11 @@ func fromNamed(path string) (*Ring, error) {
 	return r, nil
 }
 
-func loadNamed(path string) (*snapshot, error) {
+func loadNamed(path string, w Wrapper) (*snapshot, error) {
 	data, err := readNamed(path)
 	var s *snapshot
 	if err == nil {
-		s, err = parse(data)
+		s, err = parse(data, w)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s (%q) cannot be used: %w; name a file that holds a key file or the line that `counterfoil key generate` prints", EnvKeyFile, path, err)
@@ -171,10 +223,10 @@ func loadNamed(path string) (*snapshot, error) {
 
 func fromOwn(o Options) (*Ring, error) {
 	r := &Ring{source: Source{Kind: SourceOwn, Path: o.OwnPath}}
-	s, err := loadOwn(o.OwnPath)
+	s, err := loadOwn(o.OwnPath, o.Wrapper)
 	if isMissing(err) {
 		if s, err = createOwn(o); err == nil && s == nil { // another process was faster
-			s, err = loadOwn(o.OwnPath)
+			s, err = loadOwn(o.OwnPath, o.Wrapper)
 		} else {
 			r.source.Kind = SourceGenerated
 		}
@@ -187,12 +239,18 @@ func fromOwn(o Options) (*Ring, error) {
 }
 
 // loadOwn reads our own file. If that is missing, isMissing reports it of the error.
-func loadOwn(path string) (*snapshot, error) {
+func loadOwn(path string, w Wrapper) (*snapshot, error) {
+	if err := checkApart(w, path); err != nil {
+		return nil, err
+	}
 	data, err := readOwn(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s cannot be used: %w; it must be a file that this user owns and alone can read", path, err)
 	}
-	s, err := parse(data)
+	s, err := parse(data, w)
+	if errors.Is(err, ErrWrapped) || errors.Is(err, ErrNotWrapped) {
+		return nil, fmt.Errorf("key file %s cannot be decrypted: it is %w", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("key file %s cannot be used: it is %w; put a good copy there, or move it away: then new keys are made and everybody is signed out", path, err)
 	}
@@ -221,10 +279,11 @@ func createOwn(o Options) (*snapshot, error) {
 		return nil, err
 	}
 	s := fresh.snapshot()
-	data, err := s.encode()
+	data, err := s.encode(o.Wrapper, fresh.random)
 	if err != nil {
 		return nil, err
 	}
+	s.wrapper = o.Wrapper // nobody else has seen it yet
 	err = writeOwn(o.OwnPath, data, os.Link)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, nil

@@ -52,6 +52,7 @@ type snapshot struct {
 	usable       []KeyID // the primary first
 	index, audit *[32]byte
 	fingerprint  string
+	wrapper      Wrapper // of the file; nil: it is not wrapped, or there is none
 }
 
 type slot struct {

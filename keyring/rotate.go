@@ -14,6 +14,8 @@ var (
 	ErrNotOurs = errors.New("keyring: these keys come from outside")
 	// ErrPrimary says that the primary cannot be retired.
 	ErrPrimary = errors.New("keyring: the primary key is in use: rotate first")
+	// ErrNoFile says that the ring is in memory alone.
+	ErrNoFile = errors.New("keyring: these keys are in memory alone, there is no file of them")
 	// ErrInUse says that something is still sealed under the key.
 	ErrInUse = errors.New("keyring: the key is still in use")
 	// ErrRoots says that a file which is read again has other roots: it belongs to another installation.
@@ -80,11 +82,14 @@ func (r *Ring) Retire(id KeyID, uses int) error {
 // without a file stays as it is. If the file cannot be used the ring stays as it is too. [ErrRoots],
 // and the errors of [Resolve].
 func (r *Ring) Reload() error {
-	if len(r.snapshot().usable) == 0 {
+	if r == nil {
 		return ErrNoKey
 	}
 	r.change.Lock()
 	defer r.change.Unlock()
+	if len(r.snapshot().usable) == 0 {
+		return ErrNoKey
+	}
 	next, err := r.reread()
 	if err == nil && next != nil {
 		r.adopt(next)
@@ -100,13 +105,65 @@ func (r *Ring) addPrimary(s []slot, now time.Time) ([]slot, KeyID, error) {
 	return append(s, slot{newKey(k, now), Primary}), k.ID(), nil
 }
 
-// update changes a copy of the slots, keeps it where the ring is kept, and then takes it.
+// Rewrap writes the file of the ring anew, wrapped by w; nil: in the clear. It is how a file is wrapped
+// for the first time and how another wrapping key, or a new version of one, takes the place of the old,
+// which has to be there until then. The next [Resolve] must be given w. Keys stay as they are: nobody is
+// signed out. [ErrNoFile], [ErrUnsafe], and the errors of [Ring.Rotate] and of w.
+func (r *Ring) Rewrap(w Wrapper) error {
+	if err := errors.Join(r.inFile(), checkApart(w, r.source.Path)); err != nil {
+		return err
+	}
+	return r.rewrite(func(s *snapshot) (*snapshot, error) {
+		next := *s
+		next.wrapper = w
+		return &next, nil
+	})
+}
+
+// Discard removes the file of the ring and forgets the keys: what was sealed under them does not open
+// any more, and every use of the ring fails. The next [Resolve] makes new keys with new roots. For keys
+// from outside it does nothing but say so: [ErrNotOurs]. [ErrNoFile], [ErrBusy], those of removing.
+func (r *Ring) Discard() error {
+	if err := r.inFile(); err != nil {
+		return err
+	}
+	return r.rewrite(func(*snapshot) (*snapshot, error) { return &noKeys, nil })
+}
+
+// inFile refuses a ring that has no file.
+func (r *Ring) inFile() error {
+	switch r.Source().Kind {
+	case SourceEnvironment:
+		return fmt.Errorf("%w: they stand in %s, unset or change it there", ErrNotOurs, EnvKey)
+	case SourceFile, SourceOwn, SourceGenerated:
+		return nil
+	}
+	return ErrNoFile
+}
+
+// update changes a copy of the slots.
 func (r *Ring) update(change func([]slot) ([]slot, error)) error {
-	if len(r.snapshot().usable) == 0 {
+	return r.rewrite(func(s *snapshot) (*snapshot, error) {
+		slots, err := change(slices.Clone(s.slots))
+		if err != nil {
+			return nil, err
+		}
+		next := newSnapshot(slots, s.index, s.audit)
+		next.wrapper = s.wrapper
+		return next, nil
+	})
+}
+
+// rewrite makes another state of the newest one, keeps it where the ring is kept, and then takes it.
+func (r *Ring) rewrite(change func(*snapshot) (*snapshot, error)) error {
+	if r == nil {
 		return ErrNoKey
 	}
 	r.change.Lock()
 	defer r.change.Unlock()
+	if len(r.snapshot().usable) == 0 {
+		return ErrNoKey
+	}
 	path := r.source.Path
 	switch r.source.Kind {
 	case SourceEnvironment:
@@ -129,20 +186,15 @@ func (r *Ring) update(change func([]slot) ([]slot, error)) error {
 			return err
 		}
 	}
-	slots, err := change(slices.Clone(s.slots))
+	next, err := change(s)
 	if err != nil {
 		return err
 	}
-	next := newSnapshot(slots, s.index, s.audit)
 	if path == "" {
 		r.adopt(next)
 		return nil
 	}
-	data, err := next.encode()
-	if err != nil {
-		return err
-	}
-	if err := writeOwn(path, data, os.Rename); err != nil {
+	if err := r.replace(path, next); err != nil {
 		return fmt.Errorf("key file %s is unchanged: %w", path, err)
 	}
 	r.adopt(next)
@@ -152,23 +204,35 @@ func (r *Ring) update(change func([]slot) ([]slot, error)) error {
 	return nil
 }
 
+// replace writes the file; a state without keys has none.
+func (r *Ring) replace(path string, next *snapshot) error {
+	if next == &noKeys {
+		return os.Remove(path)
+	}
+	data, err := next.encode(next.wrapper, r.random)
+	if err != nil {
+		return err
+	}
+	return writeOwn(path, data, os.Rename)
+}
+
 // reread reads the ring's file into a snapshot that shares the keys already in use, with what they
 // have cached; nil if there is no file.
 func (r *Ring) reread() (*snapshot, error) {
 	var next *snapshot
 	var err error
-	switch r.Source().Kind {
+	old := r.snapshot()
+	switch r.source.Kind {
 	case SourceFile:
-		next, err = loadNamed(r.source.Path)
+		next, err = loadNamed(r.source.Path, old.wrapper)
 	case SourceOwn, SourceGenerated:
-		next, err = loadOwn(r.source.Path)
+		next, err = loadOwn(r.source.Path, old.wrapper)
 	default:
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	old := r.snapshot()
 	if subtle.ConstantTimeCompare(old.index[:], next.index[:])&subtle.ConstantTimeCompare(old.audit[:], next.audit[:]) != 1 {
 		return nil, fmt.Errorf("%w: %s", ErrRoots, r.source.Path)
 	}

@@ -96,6 +96,26 @@ func commands() []command {
 			options: []option{{"yes", "", "do it"}, optionJSON}, examples: []string{"counterfoil key revoke 1a2b3c4d", "counterfoil key revoke 1a2b3c4d --yes"},
 		},
 		{
+			name: "key wrap", group: groupKeys, args: []string{"FILE"}, run: keyWrap,
+			summary: "encrypt the key file under the key in FILE; nobody is signed out",
+			about: "FILE holds what `counterfoil key generate` prints and must lie elsewhere than the key file. From then on every start needs it, in COUNTERFOIL_WRAPPING_KEY_FILE; " +
+				"keep a copy of FILE: without it everybody is signed out and nothing stored opens. A file that is wrapped already is wrapped anew, so that another key takes the place of the old.",
+			options: []option{optionJSON}, examples: []string{"counterfoil key wrap /etc/counterfoil/wrapping-key"},
+		},
+		{
+			name: "key unwrap", group: groupKeys, run: keyUnwrap,
+			summary: "write the key file in the clear, protected by its mode alone; nobody is signed out",
+			options: []option{optionJSON}, examples: []string{"counterfoil key unwrap"},
+		},
+		{
+			name: "key reset", group: groupKeys, run: keyReset,
+			summary: "end every session and remove the key file; the next start makes new keys",
+			about: "No server may run. Nothing that was sealed before opens after it: old cookies are refused, restored sessions too. Accounts stay as they are; the audit goes on in a new chain. " +
+				"No backup is made; one made with `counterfoil store backup` never holds the key. Keys that the environment names are not touched and nothing is done: change them where they are managed.\n" +
+				"Without --yes it says what it would remove, and does nothing.",
+			options: []option{{"yes", "", "do it"}, optionJSON}, examples: []string{"counterfoil key reset", "counterfoil key reset --yes"},
+		},
+		{
 			name: "audit verify", group: groupKeys, run: auditVerify,
 			summary: "check that the audit is whole; exit code 5 if it is not", options: []option{optionJSON},
 			examples: []string{"counterfoil audit verify"},

@@ -118,23 +118,30 @@ func resetClock(ctx context.Context, p operate.Place) (int, error) {
 	return ended, errors.Join(err, installation.Store.Close())
 }
 
-// reset does what is possible only while nothing runs, and ends all sessions.
+// reset does what ends all sessions and is possible only while nothing runs.
 func (c *call) reset(ctx context.Context, what string, do func(context.Context, operate.Place) (int, error)) error {
+	return c.alone(ctx, "the "+what+" is reset", func(ctx context.Context, p operate.Place) error {
+		ended, err := do(ctx, p)
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return writeJSON(c.Stdout, operate.Ended{Ended: ended})
+		}
+		_, err = fmt.Fprintf(c.Stdout, "the session %s is reset; %s\n", what, counted(ended, "ended"))
+		return err
+	})
+}
+
+// alone does what is possible only while nothing runs.
+func (c *call) alone(ctx context.Context, what string, do func(context.Context, operate.Place) error) error {
 	lock, client, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
 	if client != nil {
-		return exit(exitFailed, "a server runs on %s: stop it before the %s is reset", c.cfg.Data, what)
+		return exit(exitFailed, "a server runs on %s: stop it before %s", c.cfg.Data, what)
 	}
 	defer lock.Release()
-	ended, err := do(ctx, c.place())
-	if err != nil {
-		return err
-	}
-	if c.json() {
-		return writeJSON(c.Stdout, operate.Ended{Ended: ended})
-	}
-	_, err = fmt.Fprintf(c.Stdout, "the session %s is reset; %s\n", what, counted(ended, "ended"))
-	return err
+	return do(ctx, c.place())
 }

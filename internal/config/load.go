@@ -96,7 +96,7 @@ func (l *loader) where(name string) string {
 // environment returns our part of the environment, and warns of names that nothing reads. What a
 // cluster sets for a service of our name is none of ours.
 func (l *loader) environment(env []string) map[string]string {
-	known := []string{"KEY", "KEY_FILE"}
+	known := []string{"KEY", "KEY_FILE", "WRAPPING_KEY", "WRAPPING_KEY_FILE"}
 	for _, s := range l.settings {
 		known = append(known, strings.TrimPrefix(s.Env(), EnvPrefix))
 	}

@@ -106,7 +106,7 @@ func TestPagesSayIt(t *testing.T) {
 		{"README.md", "**G3 the server decides expiry** | Idle and absolute ends are judged by the server's clock at every check"},
 		{"docs/architecture.md", "The server decides expiry; Max-Age is a courtesy to the browser."},
 		{"README.md", "The key file is protected by its mode (0600), not encrypted."},
-		{"docs/keys.md", "Not wrapped yet."},
+		{"docs/keys.md", "**Not wrapped**, as the file is unless you wrap it"},
 		{"docs/operations.md", "Nothing that was ended comes back"},
 		{"docs/threat-model.md", "Whoever holds a retired token can end that session."},
 		{"docs/threat-model.md", "A client that falls back looks like a thief"},

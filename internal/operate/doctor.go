@@ -107,8 +107,11 @@ func (o *Operations) keyFindings() []Finding {
 		found = append(found, Finding{check, LevelNote, "the key stands in the environment, which child processes and crash reports see, and cannot be rotated without signing everybody out",
 			"put a key file where the service manager mounts secrets and name it in " + keyring.EnvKeyFile})
 	case keyring.SourceOwn, keyring.SourceGenerated:
+		if source.Wrap != "" {
+			break
+		}
 		found = append(found, Finding{check, LevelNote, "the key file is not wrapped: whoever can read the data folder, or a backup of all of it, has the keys",
-			"leave " + source.Path + " out of backups of the store and keep a copy of it elsewhere"})
+			"wrap it with `counterfoil key wrap`, or leave " + source.Path + " out of backups of the store and keep a copy of it elsewhere"})
 	}
 	return found
 }

@@ -30,6 +30,16 @@ type Rotated struct {
 	ID string `json:"id"`
 }
 
+// Wrap names the file of the key that is to wrap the key file; none: it is to stand in the clear.
+type Wrap struct {
+	File string `json:"file"` // an absolute path, as the server sees it
+}
+
+// Wrapped says what wraps the key file now.
+type Wrapped struct {
+	By string `json:"by"` // "": nothing
+}
+
 const scanPage = 500 // records read at once
 
 // using calls f for every record of which a part needs the key.
@@ -96,6 +106,27 @@ func (o *Operations) rotateKey(r *http.Request) (any, error) {
 	return Rotated{id.String()}, nil
 }
 
+func (o *Operations) wrapKeys(r *http.Request) (any, error) {
+	var in Wrap
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	var by keyring.Wrapper
+	why := counterfoil.ReasonUnwrapped
+	if in.File != "" {
+		why = counterfoil.ReasonWrapped
+		var err error
+		if by, err = keyring.KeyFileWrapper(in.File); err != nil {
+			return nil, &refusal{nil, err.Error()}
+		}
+	}
+	if err := o.Keys.Rewrap(by); err != nil {
+		return nil, keyFault(err)
+	}
+	o.event(why, 0)
+	return Wrapped{o.Keys.Source().Wrap}, nil
+}
+
 // revokeKey ends what the key protects before and after the key is gone: before, because what cannot
 // be opened any more is still admitted from a cache; after, because a sign-in may have come between.
 func (o *Operations) revokeKey(r *http.Request) (any, error) {
@@ -143,8 +174,10 @@ func (o *Operations) event(why counterfoil.Reason, count int) {
 }
 
 func keyFault(err error) error {
-	if errors.Is(err, keyring.ErrNotOurs) || errors.Is(err, keyring.ErrRoots) {
-		return &refusal{nil, err.Error()}
+	for _, known := range []error{keyring.ErrNotOurs, keyring.ErrRoots, keyring.ErrNoFile, keyring.ErrUnsafe, keyring.ErrWrapped} {
+		if errors.Is(err, known) {
+			return &refusal{nil, err.Error()}
+		}
 	}
 	return err
 }

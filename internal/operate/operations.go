@@ -57,6 +57,7 @@ func (o *Operations) Handler() http.Handler {
 		"POST /v1/sessions/end":          o.endSessions,
 		"GET /v1/keys":                   o.keys,
 		"POST /v1/keys/rotate":           o.rotateKey,
+		"POST /v1/keys/wrap":             o.wrapKeys,
 		"GET /v1/keys/{id}":              o.key,
 		"POST /v1/keys/{id}/revoke":      o.revokeKey,
 		"GET /v1/audit":                  o.verifyAudit,
