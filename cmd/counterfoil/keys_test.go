@@ -11,7 +11,7 @@ import (
 // wrappingKey makes a key that lies apart from every data folder.
 func wrappingKey(t *testing.T) (file, line string) {
 	t.Helper()
-	line = strings.TrimSpace(cf("key", "generate").want(t, 0, "cfk1_").out)
+	line = strings.TrimSpace(cf("key", "generate").Want(t, 0, "cfk1_").Out)
 	file = filepath.Join(t.TempDir(), "wrapping-key")
 	if err := os.WriteFile(file, []byte(line+"\n"), 0o400); err != nil {
 		t.Fatal(err)
@@ -30,14 +30,14 @@ func TestKeyWrap(t *testing.T) {
 	other, _ := wrappingKey(t)
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	cookie, _ := s.signIn("alice", passphrase)
-	cf("key", "wrap", file, "--data", dir).want(t, 0, "COUNTERFOIL_WRAPPING_KEY_FILE="+file)
-	cf("key", "list", "--data", dir).want(t, 0, "wrapped by key:")
-	cf("key", "rotate", "--data", dir).want(t, 0, "nobody is signed out")
-	if status := s.check(cookie); status != http.StatusOK {
+	cookie, _ := s.SignIn("alice", passphrase)
+	cf("key", "wrap", file, "--data", dir).Want(t, 0, "COUNTERFOIL_WRAPPING_KEY_FILE="+file)
+	cf("key", "list", "--data", dir).Want(t, 0, "wrapped by key:")
+	cf("key", "rotate", "--data", dir).Want(t, 0, "nobody is signed out")
+	if status := s.Check(cookie); status != http.StatusOK {
 		t.Fatalf("wrapping signed out: %d", status)
 	}
-	s.stop()
+	s.Stop()
 	text, err := os.ReadFile(path)
 	if err != nil || strings.Contains(string(text), "cfk1_") || !strings.Contains(string(text), "\nwrap key:") {
 		t.Fatalf("the key file is not wrapped: %v\n%s", err, text)
@@ -61,9 +61,9 @@ func TestKeyWrap(t *testing.T) {
 	} {
 		c := cf(start...)
 		if env != "" {
-			c = c.with(env)
+			c = c.With(env)
 		}
-		if o := c.want(t, 1, want); strings.Contains(o.err, line) {
+		if o := c.Want(t, 1, want); strings.Contains(o.Err, line) {
 			t.Error("the wrapping key stands in the log")
 		}
 	}
@@ -73,26 +73,26 @@ func TestKeyWrap(t *testing.T) {
 	if err := os.Remove(beside); err != nil {
 		t.Fatal(err)
 	}
-	s = serveWith(t, cf(start...).with("COUNTERFOIL_WRAPPING_KEY_FILE="+file))
-	if !strings.Contains(s.log.String(), "wrapped by key:") || strings.Contains(s.log.String(), "not wrapped") {
-		t.Errorf("the log does not say what wraps the keys: %s", s.log)
+	s = cf(start...).With("COUNTERFOIL_WRAPPING_KEY_FILE="+file).Serve(t)
+	if !strings.Contains(s.Log.String(), "wrapped by key:") || strings.Contains(s.Log.String(), "not wrapped") {
+		t.Errorf("the log does not say what wraps the keys: %s", s.Log)
 	}
-	if status := s.check(cookie); status != http.StatusOK {
+	if status := s.Check(cookie); status != http.StatusOK {
 		t.Errorf("after a restart: %d", status)
 	}
-	cf("key", "wrap", beside, "--data", dir).want(t, 1, "wrapping key file")
-	cf("key", "wrap", other, "--data", dir).want(t, 0, "nobody is signed out")
-	s.stop()
-	cf(start...).with("COUNTERFOIL_WRAPPING_KEY_FILE="+file).want(t, 1, "cannot be decrypted")
-	cf("doctor", "--dev", "--data", dir).with("COUNTERFOIL_WRAPPING_KEY_FILE="+other).want(t, 0, "wrapped by key:")
-	cf("key", "unwrap", "--data", dir).with("COUNTERFOIL_WRAPPING_KEY_FILE="+other).want(t, 0, "in the clear")
-	cf(start...).with("COUNTERFOIL_WRAPPING_KEY_FILE="+other).want(t, 1, "not wrapped, although a wrapping key is given") // CD6
+	cf("key", "wrap", beside, "--data", dir).Want(t, 1, "wrapping key file")
+	cf("key", "wrap", other, "--data", dir).Want(t, 0, "nobody is signed out")
+	s.Stop()
+	cf(start...).With("COUNTERFOIL_WRAPPING_KEY_FILE="+file).Want(t, 1, "cannot be decrypted")
+	cf("doctor", "--dev", "--data", dir).With("COUNTERFOIL_WRAPPING_KEY_FILE="+other).Want(t, 0, "wrapped by key:")
+	cf("key", "unwrap", "--data", dir).With("COUNTERFOIL_WRAPPING_KEY_FILE="+other).Want(t, 0, "in the clear")
+	cf(start...).With("COUNTERFOIL_WRAPPING_KEY_FILE="+other).Want(t, 1, "not wrapped, although a wrapping key is given") // CD6
 	s = serve(t, dir)
-	if status := s.check(cookie); status != http.StatusOK {
+	if status := s.Check(cookie); status != http.StatusOK {
 		t.Errorf("unwrapped: %d", status)
 	}
-	cf("audit", "tail", "--data", dir, "--lines", "200").want(t, 0, "wrapped")
-	cf("audit", "verify", "--data", dir).want(t, 0, "whole")
+	cf("audit", "tail", "--data", dir, "--lines", "200").Want(t, 0, "wrapped")
+	cf("audit", "verify", "--data", dir).Want(t, 0, "whole")
 }
 
 // CD13: a reset removes the key with all sessions; the old cookie opens nothing after it, not even when
@@ -103,11 +103,11 @@ func TestKeyReset(t *testing.T) {
 	path, backup := filepath.Join(dir, "keys"), filepath.Join(t.TempDir(), "backup")
 	addUser(t, dir, "alice")
 	s := serve(t, dir)
-	cookie, _ := s.signIn("alice", passphrase)
-	before := s.keys()
-	cf("store", "backup", backup, "--data", dir).want(t, 0, "")
-	cf("key", "reset", "--yes", "--data", dir).want(t, 1, "stop it before the keys are reset")
-	s.stop()
+	cookie, _ := s.SignIn("alice", passphrase)
+	before := keysOf(t, s)
+	cf("store", "backup", backup, "--data", dir).Want(t, 0, "")
+	cf("key", "reset", "--yes", "--data", dir).Want(t, 1, "stop it before the keys are reset")
+	s.Stop()
 	key, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -122,30 +122,30 @@ func TestKeyReset(t *testing.T) {
 		}
 	}
 	outside, _ := wrappingKey(t)
-	cf("key", "reset", "--yes", "--data", dir).with("COUNTERFOIL_KEY_FILE="+outside).want(t, 1, "come from outside")
-	cf("key", "reset", "--data", dir).want(t, 1, "removes the key file "+path+" and ends 1 session signed in or visiting; nothing was done")
+	cf("key", "reset", "--yes", "--data", dir).With("COUNTERFOIL_KEY_FILE="+outside).Want(t, 1, "come from outside")
+	cf("key", "reset", "--data", dir).Want(t, 1, "removes the key file "+path+" and ends 1 session signed in or visiting; nothing was done")
 	s = serve(t, dir)
-	if status := s.check(cookie); status != http.StatusOK || s.keys() != before {
+	if status := s.Check(cookie); status != http.StatusOK || keysOf(t, s) != before {
 		t.Fatalf("asking, or being refused, did something: %d", status)
 	}
-	s.stop()
-	cf("key", "reset", "--yes", "--data", dir).want(t, 0, "1 session ended")
+	s.Stop()
+	cf("key", "reset", "--yes", "--data", dir).Want(t, 0, "1 session ended")
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the key file is still there")
 	}
 	s = serve(t, dir)
-	if status := s.check(cookie); status != http.StatusUnauthorized || s.keys() == before {
+	if status := s.Check(cookie); status != http.StatusUnauthorized || keysOf(t, s) == before {
 		t.Errorf("the old cookie: %d", status)
 	}
-	fresh, _ := s.signIn("alice", passphrase) // accounts stay
-	if status := s.check(fresh); status != http.StatusOK {
+	fresh, _ := s.SignIn("alice", passphrase) // accounts stay
+	if status := s.Check(fresh); status != http.StatusOK {
 		t.Errorf("a new sign-in: %d", status)
 	}
-	s.stop()
-	cf("audit", "verify", "--data", dir).want(t, 0, "not verifiable")
-	cf("store", "restore", backup, "--foreign", "--end-all", "--yes", "--data", dir).want(t, 0, "")
+	s.Stop()
+	cf("audit", "verify", "--data", dir).Want(t, 0, "not verifiable")
+	cf("store", "restore", backup, "--foreign", "--end-all", "--yes", "--data", dir).Want(t, 0, "")
 	s = serve(t, dir)
-	if status := s.check(cookie); status != http.StatusUnauthorized {
+	if status := s.Check(cookie); status != http.StatusUnauthorized {
 		t.Errorf("the old cookie, after the backup came back: %d", status)
 	}
 }
