@@ -161,33 +161,10 @@ func (m *Manager) unknown(a *admission, doing string, err error) {
 func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission, id ID, t *token, kind Kind) (again bool) {
 	fill := m.cache.begin(id)
 	defer fill.end()
-	shared, err := fill.load(ctx, m.store)
-	now := m.clock.now()
-	switch {
-	case errors.Is(err, ErrNotFound) && fill.void.Load():
-		return true // it may have been asked of a log that is another by now
-	case errors.Is(err, ErrNotFound):
-		m.cache.drop(id) // ended elsewhere: this node knows it from now on
-		m.flood.setDead(id, true, now)
-		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
-		return false
-	case err != nil:
-		m.unknown(a, "load", err)
-		return false
-	case m.denied.has(id):
-		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
-		return false
-	case !m.lease.fresh(now): // the answer was long under way, or this process stood still: it may be the past's
-		if err := m.renewLease(ctx); err != nil {
-			m.unknown(a, "poll", err)
-			return false
-		}
-		return true
-	case fill.void.Load(): // after denied, which is given up when the fill is void
-		return true
+	rec, now, again := m.readStored(ctx, r, a, id, kind, fill)
+	if rec == nil {
+		return again
 	}
-	own := *shared
-	rec := &own
 	i, err := m.openIdentity(rec)
 	if err != nil {
 		m.refused(r, a, ReasonUnreadable, Info{ID: id, Kind: kind}, now)
@@ -243,6 +220,38 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	m.accept(r, a, e, t, n, now)
 	m.observe(Event{Kind: EventChanged, Reason: why, Time: now.time(), Session: e.info()})
 	return false
+}
+
+// readStored returns the caller's own copy of the record, and the time after the read by which to judge
+// it. Nil: there is nothing to judge, and a has the ruling, unless it has to be read again.
+func (m *Manager) readStored(ctx context.Context, r *http.Request, a *admission, id ID, kind Kind, fill *fill) (rec *Record, now instant, again bool) {
+	shared, err := fill.load(ctx, m.store)
+	now = m.clock.now()
+	switch {
+	case errors.Is(err, ErrNotFound) && fill.void.Load():
+		return nil, now, true // it may have been asked of a log that is another by now
+	case errors.Is(err, ErrNotFound):
+		m.cache.drop(id) // ended elsewhere: this node knows it from now on
+		m.flood.setDead(id, true, now)
+		m.refused(r, a, ReasonUnknown, Info{ID: id, Kind: kind}, now)
+		return nil, now, false
+	case err != nil:
+		m.unknown(a, "load", err)
+		return nil, now, false
+	case m.denied.has(id):
+		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
+		return nil, now, false
+	case !m.lease.fresh(now): // the answer was long under way, or this process stood still: it may be the past's
+		if err := m.renewLease(ctx); err != nil {
+			m.unknown(a, "poll", err)
+			return nil, now, false
+		}
+		return nil, now, true
+	case fill.void.Load(): // after denied, which is given up when the fill is void
+		return nil, now, true
+	}
+	own := *shared
+	return &own, now, false
 }
 
 // writeGeneration stores i's generations in rec and tells all nodes by the log.

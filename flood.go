@@ -159,6 +159,6 @@ func (m *Manager) unavailable(doing string, err error) {
 	if quiet {
 		return
 	}
-	m.log.Error("the session store does not answer", "doing", doing, "err", err)
+	m.log.Error("the session store does not answer", "doing", doing, "error", err)
 	m.observe(Event{Kind: EventUnavailable, Time: now.time()})
 }

@@ -116,7 +116,7 @@ func (st *state) replace(err error) {
 	}
 	s := &st.session
 	s.writeJar(h)
-	s.m.log.Warn("an answer was replaced because its session could not be written", "err", err)
+	s.m.log.Warn("an answer was replaced because its session could not be written", "error", err)
 	s.m.refuse(st.w, s.req, err)
 }
 

@@ -42,7 +42,7 @@ func (x *Exporter) attach(ctx context.Context) error {
 	}
 	known, err := parseTail(noted)
 	if errors.Is(err, ErrTail) {
-		x.cfg.Logger.Error("audit: the store's note of the last line was damaged; a cut file would not be noticed", "err", err)
+		x.cfg.Logger.Error("audit: the store's note of the last line was damaged; a cut file would not be noticed", "error", err)
 	}
 	file, size, err := openFile(x.cfg.Path)
 	if err != nil {

@@ -250,7 +250,7 @@ func (x *Exporter) note(err error) {
 	x.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
-		x.cfg.Logger.Error("audit: exporting fails; nothing is lost while the store keeps its log", "err", err)
+		x.cfg.Logger.Error("audit: exporting fails; nothing is lost while the store keeps its log", "error", err)
 	case err == nil && before != nil:
 		x.cfg.Logger.Info("audit: exporting works again")
 	}

@@ -70,7 +70,7 @@ func (g *Gateway) seconds(t time.Time) string {
 // show answers with a page.
 func (g *Gateway) show(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
 	if err := g.pages.show(w, r, status, name, data); err != nil {
-		g.log.Error("a page was not made", "err", err)
+		g.log.Error("a page was not made", "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 	}
 }
@@ -79,7 +79,7 @@ func (g *Gateway) show(w http.ResponseWriter, r *http.Request, status int, name 
 func (g *Gateway) json(w http.ResponseWriter, r *http.Request, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		g.log.Error("an answer was not made", "err", err)
+		g.log.Error("an answer was not made", "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
@@ -136,7 +136,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		g.signInFirst(w, r)
 	default: // ErrUnavailable, and whatever else means that nobody knows
 		if !errors.Is(err, counterfoil.ErrUnavailable) {
-			g.log.Error("a session could not be used", "err", err)
+			g.log.Error("a session could not be used", "error", err)
 		}
 		g.fail(w, r, unavailable)
 	}
@@ -160,6 +160,6 @@ func (g *Gateway) accountFault(err error) fault {
 	case errors.Is(err, account.ErrBusy):
 		return fault{status: http.StatusServiceUnavailable, code: "busy", title: "Just a moment", text: []string{"Many people are signing in. Try again in a few seconds."}}
 	}
-	g.log.Error("an account could not be read or written", "err", err)
+	g.log.Error("an account could not be read or written", "error", err)
 	return unavailable
 }

@@ -164,7 +164,7 @@ func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err err
 	if r.Context().Err() != nil {
 		return // nobody waits for an answer
 	}
-	g.log.Warn("the application does not answer", "err", err)
+	g.log.Warn("the application does not answer", "error", err)
 	g.secure(w.Header())
 	f := fault{status: http.StatusBadGateway, code: "upstream_unreachable", title: "The application does not answer",
 		text: []string{"You are still signed in. Try again in a moment; if it stays so, tell whoever runs it."}}

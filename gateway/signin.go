@@ -133,7 +133,7 @@ func (g *Gateway) signInFault(err error) fault {
 func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Clear-Site-Data", `"cache"`) // or the back button shows pages of the application
 	if err := g.sessions.FromContext(r.Context()).SignOut(); err != nil {
-		g.log.Error("a sign-out was not confirmed", "err", err)
+		g.log.Error("a sign-out was not confirmed", "error", err)
 		g.fail(w, r, fault{status: http.StatusServiceUnavailable, code: "not_everywhere", title: "Not yet signed out everywhere",
 			text: []string{"This browser is signed out here. The store did not confirm it yet; it is tried again. Send it once more in a few seconds to be sure."}})
 		return
