@@ -29,8 +29,8 @@ type Config struct {
 	ValueBytes int           // Limit of one session's encoded values. 0: 64 KiB.
 
 	// Refuse answers a request that Handler or Require will not pass on. err is, by [errors.Is],
-	// ErrNotSignedIn, ErrStepUp, ErrForbidden, ErrEnded, ErrFlood or ErrUnavailable. Nil: plain text
-	// with 401, 403, 403, 401, 429 or 503, the last two with Retry-After.
+	// ErrNotSignedIn, ErrStepUp, ErrForbidden, ErrEnded, ErrConflict, ErrFlood or ErrUnavailable. Nil:
+	// plain text with 401, 403, 403, 401, 409, 429 or 503, the last two with Retry-After.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Observe is told of each Event that this node makes or reads, refusals included: the place of

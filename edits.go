@@ -167,7 +167,7 @@ func (s *Session) merge(ctx context.Context, change func(valueSet) (valueSet, er
 			return err
 		}
 	}
-	return fmt.Errorf("%w: too many requests change this session at once", ErrUnavailable)
+	return fmt.Errorf("%w: others changed this session at each of %d tries; try again", ErrConflict, saveAttempts)
 }
 
 func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSet) (valueSet, error)) (again bool, err error) {

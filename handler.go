@@ -210,6 +210,8 @@ func RefusalStatus(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, ErrStepUp), errors.Is(err, ErrForbidden):
 		return http.StatusForbidden
+	case errors.Is(err, ErrConflict):
+		return http.StatusConflict
 	case errors.Is(err, ErrFlood):
 		return http.StatusTooManyRequests
 	case errors.Is(err, ErrTooLarge):

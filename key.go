@@ -55,7 +55,8 @@ func (k Key[T]) decode(data []byte, v *T) error {
 
 // Set stores v; it is written with the answer, or by [Session.Commit]. The last writer of a key
 // wins, other keys are untouched. On a visitor without a session it starts an anonymous one.
-// ErrTooLarge leaves the old value; ErrTooLate after the answer has begun; ErrReadOnly after Hijack.
+// ErrTooLarge leaves the old value; ErrTooLate after the answer has begun; ErrReadOnly after Hijack. A
+// write that others overtake again and again is ErrConflict, and a refusal: nothing was written.
 func (k Key[T]) Set(s *Session, v T) error {
 	data, err := encodeValue(v)
 	if err != nil {
@@ -68,7 +69,7 @@ func (k Key[T]) Set(s *Session, v T) error {
 func (k Key[T]) Delete(s *Session) error { return s.edit(k.name, nil) }
 
 // Update sets what f makes of the stored value and writes it at once; f is called again if another
-// request changed the session meanwhile. Pending values of other keys are not written. On a visitor
+// request changed the session meanwhile, and if that is so 32 times the error is ErrConflict. Pending values of other keys are not written. On a visitor
 // without a session it is Get and Set. An error of f is returned as it is, and nothing is changed. f may
 // read and set other values of s; one that updates s begins f anew, and in the end is an error.
 func (k Key[T]) Update(s *Session, f func(T) (T, error)) error {

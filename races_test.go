@@ -308,8 +308,8 @@ func TestG5NoLostUpdate(t *testing.T) { // PD9
 		token := c.nodes[0].signIn(t, "alice")
 		parallel(2, func(n int) {
 			for range 100 {
-				code := http.StatusServiceUnavailable // too many at once: tried again
-				for code == http.StatusServiceUnavailable {
+				code := http.StatusConflict // too many at once: tried again
+				for code == http.StatusConflict {
 					code = c.nodes[n].at("POST", "/count", token).Code
 				}
 				if code != http.StatusOK {

@@ -56,3 +56,40 @@ func TestUpdateMayUseItsSession(t *testing.T) {
 		t.Errorf("signed in as somebody else meanwhile: %v", err)
 	}
 }
+
+// Who is overtaken at every try is told so in the end, with 409: nothing of it was written, and nothing
+// of the others' is lost. PD9
+func TestOvertakenUpdate(t *testing.T) {
+	m, _ := sessiontest.New(t)
+	token, _ := tokenOf(t, m, "alice")
+	request := func(do func(s *counterfoil.Session) error) (err error) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Cookie", "__Host-Http-session="+token)
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			err = do(m.FromContext(r.Context()))
+		})).ServeHTTP(httptest.NewRecorder(), r)
+		return err
+	}
+	tries := 0
+	err := request(func(s *counterfoil.Session) error {
+		return count.Update(s, func(n int) (int, error) {
+			tries++
+			return n + 1000, request(func(other *counterfoil.Session) error {
+				return count.Update(other, func(n int) (int, error) { return n + 1, nil })
+			})
+		})
+	})
+	if !errors.Is(err, counterfoil.ErrConflict) || errors.Is(err, counterfoil.ErrUnavailable) || tries < 2 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+	if code := counterfoil.RefusalStatus(err); code != http.StatusConflict {
+		t.Errorf("status %d", code)
+	}
+	var n int
+	if err := request(func(s *counterfoil.Session) (err error) {
+		n, err = count.Get(s)
+		return err
+	}); err != nil || n != tries {
+		t.Errorf("%d, %v; want the others' %d", n, err, tries)
+	}
+}

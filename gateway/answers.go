@@ -134,6 +134,9 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		g.fail(w, r, fault{status: http.StatusForbidden, code: "forbidden", title: "Not for you", text: []string{"Your account may not do this."}})
 	case errors.Is(err, counterfoil.ErrNotSignedIn), errors.Is(err, counterfoil.ErrEnded):
 		g.signInFirst(w, r)
+	case errors.Is(err, counterfoil.ErrConflict):
+		g.fail(w, r, fault{status: http.StatusConflict, code: "conflict", title: "Too many at once",
+			text: []string{"Other requests changed this session all the while, so that nothing was saved. Try again."}})
 	default: // ErrUnavailable, and whatever else means that nobody knows
 		if !errors.Is(err, counterfoil.ErrUnavailable) {
 			g.log.Error("a session could not be used", "error", err)
