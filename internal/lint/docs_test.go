@@ -66,6 +66,16 @@ func anchor(text string) string {
 	}, text)
 }
 
+// docs/architecture.md says of each file of the root package what it is for.
+func TestEveryRootFileIsInItsPlace(t *testing.T) {
+	text := pages(t)[filepath.Join(root, "docs/architecture.md")].text
+	for _, f := range code(t) {
+		if f.dir == "." && f.path != "doc.go" && strings.Count(text, "`"+f.path+"`") == 0 {
+			t.Errorf("docs/architecture.md does not say what %s is for", f.path)
+		}
+	}
+}
+
 // What the documentation names is there: tests by folder and name, or by name alone; files, and places
 // in them. P104
 func TestDocumentationNamesRealThings(t *testing.T) {
