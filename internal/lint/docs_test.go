@@ -115,7 +115,7 @@ func TestPagesSayIt(t *testing.T) {
 	for _, c := range []struct{ page, says string }{
 		{"README.md", "**G3 the server decides expiry** | Idle and absolute ends are judged by the server's clock at every check"},
 		{"docs/architecture.md", "The server decides expiry; Max-Age is a courtesy to the browser."},
-		{"README.md", "The key file is protected by its mode (0600), not encrypted."},
+		{"README.md", "The key file is protected by its mode (0600) unless you [wrap it](docs/keys.md#wrapped-by-another-key)."},
 		{"docs/keys.md", "**Not wrapped**, as the file is unless you wrap it"},
 		{"docs/operations.md", "Nothing that was ended comes back"},
 		{"docs/threat-model.md", "Whoever holds a retired token can end that session."},
