@@ -21,7 +21,7 @@ import (
 func TestStoreBackup(t *testing.T) {
 	t.Parallel()
 	_, dsn := postgresServer(t)
-	for name, dsn := range map[string]string{"sqlite": "", "postgres": dsn, "redis": redisDSN(t)} {
+	for name, dsn := range map[string]string{"sqlite": "", "postgres": dsn, "redis": redisDSN(t), "folder": "file://" + filepath.Join(t.TempDir(), "objects")} {
 		t.Run(name, func(t *testing.T) {
 			dir := folder(t)
 			addUser(t, dir, "nobody") // makes the key

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/logtest"
 	"github.com/counterfoil/counterfoil/internal/programtest"
+	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
 	"github.com/counterfoil/counterfoil/store/redis/redistest"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -47,7 +48,7 @@ func redisDSN(t *testing.T) string {
 // sharing is how a node of several is told where the key is.
 func sharing(dir string) string { return "COUNTERFOIL_KEY_FILE=" + filepath.Join(dir, "keys") }
 
-// From one file to PostgreSQL, on to Redis and back into a file: the cookies of before are good all the
+// From one file to PostgreSQL, on to Redis, into a folder of objects and back into a file: the cookies of before are good all the
 // way, what was ended stays ended, and the audit is whole. Nothing starts on a store that was left.
 func TestStoreCopy(t *testing.T) {
 	t.Parallel()
@@ -60,10 +61,10 @@ func TestStoreCopy(t *testing.T) {
 	signOut(t, s.Site, ended)
 	first := "sqlite:" + filepath.Join(dir, "sessions.db")
 	_, second := postgresServer(t)
-	third, last := redisDSN(t), "sqlite:"+filepath.Join(dir, "again.db")
+	third, fourth, last := redisDSN(t), "file://"+filepath.Join(dir, "objects"), "sqlite:"+filepath.Join(dir, "again.db")
 	cf("store", "copy", "--from", first, "--to", second, "--data", dir).Want(t, 1, "another process has this store open")
 	s.Stop()
-	for _, step := range [][2]string{{first, second}, {second, third}, {third, last}} {
+	for _, step := range [][2]string{{first, second}, {second, third}, {third, fourth}, {fourth, last}} {
 		from, to := step[0], step[1]
 		cf("store", "copy", "--from", from, "--to", to, "--data", dir).Want(t, 0, "copied 1 sessions and 1 accounts")
 		node := func(dsn string) programtest.Command {
@@ -146,11 +147,37 @@ func fill(t *testing.T, path string, n int) {
 // kill -9 at any moment of a copy: the same command goes on, and at the end nothing is missing.
 func TestStoreCopyIsKilled(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
+	for kind, c := range map[string]struct {
+		to   func(dir string) string
+		open func(t *testing.T, dsn string) (counterfoil.Store, error)
+	}{
+		"into a file": {
+			func(dir string) string { return "sqlite:" + filepath.Join(dir, "new.db") },
+			func(t *testing.T, dsn string) (counterfoil.Store, error) {
+				return sqlite.Open(t.Context(), strings.TrimPrefix(dsn, "sqlite:"), sqlite.Options{})
+			},
+		},
+		"into a folder": {
+			func(dir string) string { return "file://" + filepath.Join(dir, "objects") },
+			func(t *testing.T, dsn string) (counterfoil.Store, error) {
+				return blob.Open(t.Context(), dsn, blob.Options{})
+			},
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			dir := folder(t)
+			to := c.to(dir)
+			copyIsKilled(t, dir, to, func() (counterfoil.Store, error) { return c.open(t, to) })
+		})
+	}
+}
+
+func copyIsKilled(t *testing.T, dir, to string, open func() (counterfoil.Store, error)) {
 	const n = 3000
-	from, to := filepath.Join(dir, "sessions.db"), filepath.Join(dir, "new.db")
+	from := filepath.Join(dir, "sessions.db")
 	fill(t, from, n)
-	copying := cf("store", "copy", "--from", "sqlite:"+from, "--to", "sqlite:"+to, "--data", dir)
+	copying := cf("store", "copy", "--from", "sqlite:"+from, "--to", to, "--data", dir)
 	killed := 0
 	for wait := 20 * time.Millisecond; ; wait += 60 * time.Millisecond {
 		cmd := copying.Cmd(t.Context())
@@ -170,7 +197,7 @@ func TestStoreCopyIsKilled(t *testing.T) {
 	if killed == 0 {
 		t.Fatal("the copy was never killed")
 	}
-	s, err := sqlite.Open(t.Context(), to, sqlite.Options{})
+	s, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func (h *house) restoring(file []byte, to transfer.Side) transfer.RestoreJob {
 // ended at any time since never does, nor a password that was changed.
 func TestRestore(t *testing.T) {
 	server := newServer(t)
-	for name, open := range map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "blob": inFolder} {
+	for name, open := range map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "folder": inFolder, "s3": inS3(t)} {
 		for _, same := range []bool{false, true} {
 			t.Run(map[bool]string{false: "into an empty ", true: "into the same "}[same]+name, func(t *testing.T) {
 				p := newPlace(t)
@@ -277,10 +277,20 @@ func TestBackupOfAMovingStore(t *testing.T) {
 // Killed after any call, a restore leaves a store that is as it was, or one on which nothing starts;
 // called again it comes to its end.
 func TestRestoreIsRepeated(t *testing.T) {
+	for _, kind := range []string{"memory", "folder"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			restoreIsRepeated(t, reopening(kind))
+		})
+	}
+}
+
+func restoreIsRepeated(t *testing.T, in func(*testing.T) func() transfer.Side) {
 	errKilled := errors.New("killed")
 	for calls := int64(1); ; calls++ {
 		p := newPlace(t)
-		h := newHouse(t, p, inMemory(t), filepath.Join(t.TempDir(), "audit.jsonl"))
+		open := in(t)
+		h := newHouse(t, p, open(), filepath.Join(t.TempDir(), "audit.jsonl"))
 		furnish(t, h.side)
 		lives, ended := p.signIn(h.m, "alice", 1), p.signIn(h.m, "bob", 2)
 		p.child(h.side.Sessions, lives.id)
@@ -305,6 +315,7 @@ func TestRestoreIsRepeated(t *testing.T) {
 			}
 			return
 		}
+		h.side = open() // another process
 		if transfer.Usable(t.Context(), h.side.Sessions) == nil {
 			m, closed := p.manager(h.side.Sessions)
 			p.expect(m, "ended", false, ended)

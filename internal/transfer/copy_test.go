@@ -31,9 +31,12 @@ func (c impatient) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 // is signed in, who was signed out is not.
 func TestCopy(t *testing.T) {
 	server := newServer(t)
-	kinds := map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "blob": inFolder}
+	kinds := map[string]func(*testing.T) transfer.Side{"memory": inMemory, "sqlite": inSQLite, "postgres": inPostgres(server), "redis": inRedis(t), "folder": inFolder, "s3": inS3(t)}
 	for from, openFrom := range kinds {
 		for to, openTo := range kinds {
+			if from == "s3" && to != "sqlite" || to == "s3" && from != "sqlite" {
+				continue // it is the folder's store in another place
+			}
 			t.Run(from+" to "+to, func(t *testing.T) {
 				p := newPlace(t)
 				source, target := openFrom(t), openTo(t)
@@ -92,10 +95,20 @@ func (p *place) child(s counterfoil.Store, parent counterfoil.ID) counterfoil.ID
 // Killed after any call of either store, a copy goes on when it is asked for again and comes to the
 // same end; in between nothing may serve on either store.
 func TestCopyIsResumed(t *testing.T) {
+	for _, pair := range [][2]string{{"memory", "memory"}, {"memory", "folder"}, {"folder", "memory"}} {
+		t.Run(pair[0]+" to "+pair[1], func(t *testing.T) {
+			t.Parallel()
+			copyIsResumed(t, reopening(pair[0]), reopening(pair[1]))
+		})
+	}
+}
+
+func copyIsResumed(t *testing.T, from, to func(*testing.T) func() transfer.Side) {
 	errKilled := errors.New("killed")
 	for calls := int64(1); ; calls++ {
 		p := newPlace(t)
-		source, target := inMemory(t), inMemory(t)
+		openSource, openTarget := from(t), to(t)
+		source, target := openSource(), openTarget()
 		source.Name, target.Name = "old", "new"
 		m, closed := p.manager(source.Sessions)
 		furnish(t, source)
@@ -118,6 +131,8 @@ func TestCopyIsResumed(t *testing.T) {
 			}
 			return
 		}
+		source, target = openSource(), openTarget() // another process
+		source.Name, target.Name = "old", "new"
 		usable := transfer.Usable(t.Context(), source.Sessions) == nil
 		if there, _ := target.Sessions.Meta(t.Context(), counterfoil.MetaStoreID); there != nil && usable {
 			t.Fatalf("killed after %d calls: the old store may serve, and the new one has its identity", calls)

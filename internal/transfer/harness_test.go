@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/sessiontest"
 	"github.com/counterfoil/counterfoil/store/blob"
+	"github.com/counterfoil/counterfoil/store/blob/blobtest"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
@@ -136,10 +138,41 @@ func inPostgres(server *postgrestest.Server) func(*testing.T) transfer.Side {
 
 func inFolder(t *testing.T) transfer.Side {
 	t.Helper()
-	s, err := blob.Open(t.Context(), "file://"+filepath.Join(t.TempDir(), "objects"), blob.Options{})
+	return inObjects(t, "file://"+filepath.Join(t.TempDir(), "objects"), nil)
+}
+
+// inS3 gives each store a prefix of its own in one bucket.
+func inS3(t *testing.T) func(*testing.T) transfer.Side {
+	t.Helper()
+	server, err := blobtest.StartS3()
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Stop()) })
+	return func(t *testing.T) transfer.Side {
+		t.Helper()
+		return inObjects(t, server.DSN(strings.ToLower(rand.Text())), server.Getenv)
+	}
+}
+
+func inObjects(t *testing.T, dsn string, getenv func(string) string) transfer.Side {
+	t.Helper()
+	s, err := blob.Open(t.Context(), dsn, blob.Options{Getenv: getenv})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
-	return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: "file:"}
+	scheme, _, _ := strings.Cut(dsn, ":")
+	return transfer.Side{Sessions: timeless{s}, Accounts: s.Accounts(), Name: scheme + ":"}
+}
+
+// reopening makes a store that a process may be killed over: each call opens it anew, where it
+// outlives its process.
+func reopening(kind string) func(*testing.T) func() transfer.Side {
+	return func(t *testing.T) func() transfer.Side {
+		if kind == "folder" {
+			dsn := "file://" + filepath.Join(t.TempDir(), "objects")
+			return func() transfer.Side { return inObjects(t, dsn, nil) }
+		}
+		s := inMemory(t)
+		return func() transfer.Side { return s }
+	}
 }
 
 func inRedis(t *testing.T) func(*testing.T) transfer.Side {
