@@ -312,7 +312,7 @@ func (m *Manager) refused(r *http.Request, a *admission, why Reason, about Info,
 		id = ID{} // no session's: else tokens of none would fill the places of those of others
 	}
 	if m.flood.refused(m.clientIP(r), id, now) {
-		ip := m.clientIP(r).String()
+		ip := m.address(r)
 		m.observe(Event{Kind: EventRefused, Reason: ReasonFlood, Time: now.time(), Session: Info{IP: ip}})
 		m.log.Warn("many bad session tokens from one source", "ip", ip)
 	}
@@ -320,7 +320,7 @@ func (m *Manager) refused(r *http.Request, a *admission, why Reason, about Info,
 
 func (m *Manager) tellRefused(r *http.Request, a *admission, why Reason, about Info, now instant) {
 	a.verdict = Invalid
-	about.IP = m.clientIP(r).String()
+	about.IP = m.address(r)
 	m.observe(Event{Kind: EventRefused, Reason: why, Time: now.time(), Session: about})
 }
 

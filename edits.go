@@ -145,7 +145,7 @@ func (s *Session) save() error {
 			return nil
 		}
 		now := s.m.clock.now()
-		w := who{kind: KindVisit, ip: s.m.clientIP(s.req).String(), label: deviceLabel(s.req.UserAgent())}
+		w := who{kind: KindVisit, ip: s.m.address(s.req), label: deviceLabel(s.req.UserAgent())}
 		return s.start(ctx, w, 0, values, "", Creation{}, ReasonVisit, now)
 	}
 	edits := s.edits
@@ -158,20 +158,18 @@ func (s *Session) save() error {
 
 // merge writes what change makes of the stored values, at the revision it was made from; s is locked.
 func (s *Session) merge(ctx context.Context, change func(valueSet) (valueSet, error)) error {
-	m := s.m
 	for range saveAttempts {
-		fill := m.cache.begin(s.view.e.id)
-		again, err := s.mergeOnce(ctx, fill, change)
-		fill.end()
-		if !again {
+		if again, err := s.mergeOnce(ctx, change); !again {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: others changed this session at each of %d tries; try again", ErrConflict, saveAttempts)
 }
 
-func (s *Session) mergeOnce(ctx context.Context, fill *fill, change func(valueSet) (valueSet, error)) (again bool, err error) {
+func (s *Session) mergeOnce(ctx context.Context, change func(valueSet) (valueSet, error)) (again bool, err error) {
 	m := s.m
+	fill := m.cache.begin(s.view.e.id)
+	defer fill.end()               // also if change panics
 	if m.denied.has(s.view.e.id) { // asked after fill began: an end that comes now voids it
 		s.ended = ErrEnded
 		return false, ErrEnded

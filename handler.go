@@ -29,12 +29,16 @@ func (st *state) Value(key any) any {
 // Handler puts the visitor's session in the context of each request and commits changes before the
 // first byte of the answer. Its writer offers what the given one does (Flusher, Hijacker, …) and no
 // more. If the store cannot say whether a presented token is good, next is not called and
-// Config.Refuse answers.
+// Config.Refuse answers. A second Handler of the same manager inside the first changes nothing.
 func (m *Manager) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
 }
 
 func (m *Manager) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if r.Context().Value(m) != nil { // two sessions of one request would set cookies against each other
+		next.ServeHTTP(w, r)
+		return
+	}
 	if m.cookies.insecure && !isLoopback(r) {
 		m.refuse(w, r, ErrForbidden)
 		return
@@ -67,12 +71,14 @@ type ambiguous struct{}
 // it was taken for anonymous: a page may then say how to clear them.
 func Ambiguous(ctx context.Context) bool { return ctx.Value(ambiguous{}) != nil }
 
-// release stops watching for the end of the session.
+// release stops watching for the end of the session, and says so to whoever still waits for it.
 func (s *Session) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.over = true
 	if s.off != nil {
 		s.off()
+		s.w.end(ReasonUnknown)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // Key is a typed value of a session. Make keys once, as package variables; they hold no state. T is
-// encoded with encoding/json; strings, byte slices, integers, booleans and times directly.
+// encoded with encoding/json; strings, byte slices, integers, booleans and times directly. The zero Key
+// is none: it has no name, and nothing is found or kept under it.
 //
 //	var Cart = counterfoil.NewKey[[]Item]("shop.cart")
 type Key[T any] struct{ name string }
@@ -31,6 +32,8 @@ func NewKey[T any](name string) Key[T] {
 	}
 	return Key[T]{name}
 }
+
+var errNoName = errors.New("counterfoil: a key without a name; make keys with NewKey")
 
 func (k Key[T]) keyName() string { return k.name }
 
@@ -58,6 +61,9 @@ func (k Key[T]) decode(data []byte, v *T) error {
 // ErrTooLarge leaves the old value; ErrTooLate after the answer has begun; ErrReadOnly after Hijack. A
 // write that others overtake again and again is ErrConflict, and a refusal: nothing was written.
 func (k Key[T]) Set(s *Session, v T) error {
+	if k.name == "" {
+		return errNoName
+	}
 	data, err := encodeValue(v)
 	if err != nil {
 		return fmt.Errorf("counterfoil: value %q: %w", k.name, err)
@@ -73,6 +79,9 @@ func (k Key[T]) Delete(s *Session) error { return s.edit(k.name, nil) }
 // without a session it is Get and Set. An error of f is returned as it is, and nothing is changed. f may
 // read and set other values of s; one that updates s begins f anew, and in the end is an error.
 func (k Key[T]) Update(s *Session, f func(T) (T, error)) error {
+	if k.name == "" {
+		return errNoName
+	}
 	return s.update(k.name, func(old []byte) ([]byte, error) {
 		var v T
 		if old != nil {
@@ -130,19 +139,19 @@ func decodeValue(data []byte, v any) error {
 		return errValueType
 	}
 	tag, data := data[0], data[1:]
-	want := func(t byte) error {
-		if tag != t {
-			return errValueType
-		}
-		return nil
-	}
 	switch v := v.(type) {
 	case *string:
+		if tag != tagString {
+			return errValueType
+		}
 		*v = string(data)
-		return want(tagString)
+		return nil
 	case *[]byte:
+		if tag != tagBytes {
+			return errValueType
+		}
 		*v = append([]byte{}, data...)
-		return want(tagBytes)
+		return nil
 	case *int:
 		var n int64
 		err := decodeInt(tag, data, &n)

@@ -238,6 +238,14 @@ func peerIP(r *http.Request) netip.Addr {
 	return p.Addr().Unmap()
 }
 
+// address is the client's, for lists and events; "" if it is not known.
+func (m *Manager) address(r *http.Request) string {
+	if a := m.clientIP(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}
+
 func isLoopback(r *http.Request) bool {
 	a := peerIP(r)
 	return a.IsLoopback() || !a.IsValid() && strings.HasPrefix(r.RemoteAddr, "@") // a unix socket's peer

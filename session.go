@@ -74,9 +74,10 @@ type Session struct {
 	values valueSet          // as read; nil: not yet
 	edits  map[string][]byte // not yet written; nil value: deleted
 
-	jar jar
-	w   *watch
-	off func()
+	jar  jar
+	w    *watch
+	off  func()
+	over bool // the handler has returned: nobody watches for the end any more
 }
 
 // jar is what the answer will do to the client's cookies.
@@ -162,12 +163,13 @@ func (s *Session) present() (View, error) {
 
 // Done is closed when the session ends, wherever and why ever, so that sockets and streams end with
 // it. For a visitor without a session it is closed at once. The manager stops watching when the
-// handler returns.
+// handler returns, and closes it then at the latest: what serves a connection that was taken over
+// stays in its handler.
 func (s *Session) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.w == nil {
-		if s.m == nil || s.view.e == nil || s.ended != nil {
+		if s.m == nil || s.view.e == nil || s.ended != nil || s.over {
 			s.w, s.off = &watch{done: make(chan struct{})}, func() {}
 			s.w.end(ReasonUnknown)
 		} else {

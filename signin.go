@@ -51,6 +51,9 @@ func (id *Identity) check() error {
 	for _, method := range id.Methods {
 		bad = bad || method == "" || len(method) > 32
 	}
+	if slices.Contains(id.Keep, nil) {
+		return errors.New("counterfoil: sign-in: Keep names a key that is nil; make keys with NewKey")
+	}
 	if bad {
 		return errors.New("counterfoil: sign-in: Subject must have 1 to 255 bytes, Methods at most 8 names of 1 to 32 bytes, Level 0 to 3, Nonce none or 22 to 255 bytes")
 	}
@@ -80,7 +83,7 @@ func (s *Session) SignIn(id Identity) error {
 	now := s.m.clock.now()
 	w := who{
 		kind: KindBrowser, subject: id.Subject, methods: append([]string(nil), id.Methods...), level: uint8(max(id.Level, 1)),
-		proved: now.ms(), ip: s.m.clientIP(s.req).String(), label: cut(id.Label, 40),
+		proved: now.ms(), ip: s.m.address(s.req), label: cut(id.Label, 40),
 	}
 	if !id.Proved.IsZero() {
 		w.proved = min(w.proved, id.Proved.UnixMilli())

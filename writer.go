@@ -9,8 +9,9 @@ import (
 )
 
 // The writer that a handler gets is its state, seen through one of four method sets, chosen by what
-// the given writer offers, so that a type assertion finds what is there and no more. The fifth is
-// behind Unwrap, for http.ResponseController.
+// the given writer offers, so that a type assertion finds what is there and no more; io.ReaderFrom and
+// io.StringWriter, which are there for speed alone, work with any. The fifth is behind Unwrap, for
+// http.ResponseController.
 type (
 	plainWriter   state // what every writer has
 	flushWriter   state // and Flusher
@@ -23,14 +24,11 @@ func (st *state) writer() http.ResponseWriter {
 	if _, ok := st.w.(http.Flusher); !ok {
 		return (*plainWriter)(st)
 	}
-	if _, text := st.w.(io.StringWriter); text {
-		_, hijacks := st.w.(http.Hijacker)
-		if _, reads := st.w.(io.ReaderFrom); reads && hijacks {
-			return (*http1Writer)(st)
-		}
-		if _, pushes := st.w.(http.Pusher); pushes {
-			return (*http2Writer)(st)
-		}
+	if _, ok := st.w.(http.Hijacker); ok {
+		return (*http1Writer)(st)
+	}
+	if _, ok := st.w.(http.Pusher); ok {
+		return (*http2Writer)(st)
 	}
 	return (*flushWriter)(st)
 }
