@@ -58,7 +58,7 @@ func (s *Session) read(ctx context.Context) (valueSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.values = v
+	s.values, s.stored = v, rec
 	if !s.m.shared && rec.Revision == s.view.e.revision {
 		s.m.cache.remember(s.view.e, &v)
 	}
@@ -174,9 +174,11 @@ func (s *Session) mergeOnce(ctx context.Context, change func(valueSet) (valueSet
 		s.ended = ErrEnded
 		return false, ErrEnded
 	}
-	rec, err := m.store.Load(ctx, s.view.e.id)
-	if err != nil {
-		return false, s.lost(err)
+	rec := s.stored // what was changed since it was read is a conflict, and is loaded then
+	if s.stored = nil; rec == nil || rec.ID != s.view.e.id {
+		if rec, err = m.store.Load(ctx, s.view.e.id); err != nil {
+			return false, s.lost(err)
+		}
 	}
 	i, err := m.openIdentity(rec)
 	if err != nil {

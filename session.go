@@ -72,6 +72,7 @@ type Session struct {
 	ended    error // set once the session was ended here: what reads and verbs return
 
 	values valueSet          // as read; nil: not yet
+	stored *Record           // of which they were read, for the first try to change it; nil: to be loaded
 	edits  map[string][]byte // not yet written; nil value: deleted
 
 	jar  jar

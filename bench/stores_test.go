@@ -10,8 +10,8 @@ import (
 // round trips takes no more here. P31
 func TestRoundTrips(t *testing.T) {
 	most := map[string]map[string]float64{
-		"postgres": {rowWarm: 0, rowCold: 1, rowCreate: 2, rowSave: 4, rowEnd: 2},
-		"redis":    {rowWarm: 0, rowCold: 1, rowCreate: 1, rowSave: 3, rowEnd: 1},
+		"postgres": {rowWarm: 0, rowCold: 1, rowCreate: 2, rowSave: 2, rowEnd: 2},
+		"redis":    {rowWarm: 0, rowCold: 1, rowCreate: 1, rowSave: 2, rowEnd: 1},
 	}
 	p := storesPlan{reads: 64, writes: 8}
 	for _, start := range []func() (*server, error){newPostgres, newRedis} {

@@ -208,6 +208,18 @@ func (s *Store) transact(ctx context.Context, begin []string, locks []lock, ask 
 	return classify(err)
 }
 
+// statement runs one statement that changes something and commits by itself. Only what the server has
+// surely undone is run again.
+func (s *Store) statement(ctx context.Context, do func(*pgx.Conn) error) error {
+	var err error
+	for range attempts {
+		if err = s.use(ctx, do); !again(err) {
+			break
+		}
+	}
+	return classify(err)
+}
+
 var errNotCommitted = errors.New("the server did not commit")
 
 func (t *tx) commit(ctx context.Context) error {

@@ -23,69 +23,80 @@ func (s *Store) Load(ctx context.Context, id counterfoil.ID) (rec *counterfoil.R
 	return rec, err
 }
 
-// Update implements counterfoil.Store.
+// Update implements counterfoil.Store. Without an entry it is one statement, which commits by itself.
 func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *counterfoil.Entry) error {
-	var locks []lock
-	if changed != nil {
-		locks = lockOp(changed.Op)
-	}
-	var first *answered
-	var now *counterfoil.Record // as it is after the update; nil: it was not there, or of another revision
-	revision := rec.Revision
-	ask := func(b *pgx.Batch) {
-		now = nil
-		var op counterfoil.OpID
-		if changed != nil {
-			op = changed.Op
-		}
-		recall(b, op, &first)
-		queueEach(b, func(row pgx.Row) (err error) {
-			now, err = scanMember(row)
+	revision := rec.Revision + 1
+	var err error
+	if changed == nil {
+		err = s.statement(ctx, func(c *pgx.Conn) error {
+			done, err := c.Exec(ctx, updateRecord, updates(rec, counterfoil.OpID{})...)
+			if err == nil && done.RowsAffected() == 0 {
+				err = overtaken(ctx, c, rec.ID)
+			}
 			return err
-		}, updateRecord, rec.IdleEnd.UnixMilli(), int64(rec.IdentityKey), int64(rec.ValuesKey), int64(rec.IdentityCount), int64(rec.ValuesCount),
-			rec.Identity, rec.Values, int64(rec.VerifierKey), int64(rec.Epoch), rec.ID[:], int64(rec.Revision), op[:])
+		})
+	} else {
+		revision, err = s.updateLogged(ctx, rec, changed)
 	}
-	err := s.writeAfter(ctx, locks, ask, func(t *tx) (err error) {
-		revision, err = t.update(ctx, rec, changed, first, now)
-		return err
-	})
 	if err == nil {
 		rec.Revision = revision
 	}
 	return err
 }
 
+func (s *Store) updateLogged(ctx context.Context, rec *counterfoil.Record, changed *counterfoil.Entry) (revision uint64, err error) {
+	var first *answered
+	var now *counterfoil.Record // as it is after the update; nil: it was not there, or of another revision
+	ask := func(b *pgx.Batch) {
+		now = nil
+		recall(b, changed.Op, &first)
+		queueEach(b, func(row pgx.Row) (err error) {
+			now, err = scanMember(row)
+			return err
+		}, updateRecord+" RETURNING "+memberColumns, updates(rec, changed.Op)...)
+	}
+	err = s.writeAfter(ctx, lockOp(changed.Op), ask, func(t *tx) error {
+		switch {
+		case first != nil && first.session != rec.ID:
+			return counterfoil.ErrConflict
+		case first != nil:
+			revision = first.number
+			return nil
+		case now == nil:
+			return overtaken(ctx, t.Conn, rec.ID)
+		}
+		revision = rec.Revision + 1
+		e := of(*changed, now)
+		e.Kind, e.Revision = counterfoil.EntryChanged, revision
+		var seq uint64
+		t.append([]counterfoil.Entry{e}, &seq)
+		t.remember(e.Op, answered{session: rec.ID, number: revision})
+		return nil
+	})
+	return revision, err
+}
+
 // updateRecord leaves alone what the same operation has updated before.
 const updateRecord = "UPDATE cf_session SET idle_end = greatest(idle_end, least($1, absolute_end)), identity_key = $2, values_key = $3, " +
 	"identity_count = $4, values_count = $5, sealed = $6, vals = $7, verifier_key = $8, epoch = $9, revision = revision + 1 " +
-	"WHERE id = $10 AND revision = $11 AND NOT EXISTS (SELECT 1 FROM cf_op WHERE op = $12) RETURNING " + memberColumns
+	"WHERE id = $10 AND revision = $11 AND NOT EXISTS (SELECT 1 FROM cf_op WHERE op = $12)"
 
-func (t *tx) update(ctx context.Context, r *counterfoil.Record, changed *counterfoil.Entry, first *answered, now *counterfoil.Record) (revision uint64, err error) {
-	if first != nil {
-		if first.session != r.ID {
-			return 0, counterfoil.ErrConflict
-		}
-		return first.number, nil
+// updates are the arguments of updateRecord.
+func updates(r *counterfoil.Record, op counterfoil.OpID) []any {
+	return []any{r.IdleEnd.UnixMilli(), int64(r.IdentityKey), int64(r.ValuesKey), int64(r.IdentityCount), int64(r.ValuesCount),
+		r.Identity, r.Values, int64(r.VerifierKey), int64(r.Epoch), r.ID[:], int64(r.Revision), op[:]}
+}
+
+// overtaken says why there was nothing to update.
+func overtaken(ctx context.Context, c *pgx.Conn, id counterfoil.ID) error {
+	var exists bool
+	if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM cf_session WHERE id = $1)", id[:]).Scan(&exists); err != nil {
+		return err
 	}
-	if now == nil {
-		var exists bool
-		if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM cf_session WHERE id = $1)", r.ID[:]).Scan(&exists); err != nil {
-			return 0, err
-		} else if exists {
-			return 0, counterfoil.ErrConflict
-		}
-		return 0, counterfoil.ErrNotFound
+	if exists {
+		return counterfoil.ErrConflict
 	}
-	revision = r.Revision + 1
-	if changed == nil {
-		return revision, nil
-	}
-	e := of(*changed, now)
-	e.Kind, e.Revision = counterfoil.EntryChanged, revision
-	var seq uint64
-	t.append([]counterfoil.Entry{e}, &seq)
-	t.remember(e.Op, answered{session: r.ID, number: revision})
-	return revision, nil
+	return counterfoil.ErrNotFound
 }
 
 // Touch implements counterfoil.Store: one statement, which takes the rows in order of ID.
