@@ -256,27 +256,33 @@ func (m *Manager) readStored(ctx context.Context, r *http.Request, a *admission,
 
 // writeGeneration stores i's generations in rec and tells all nodes by the log.
 func (m *Manager) writeGeneration(ctx context.Context, rec *Record, i *identity, why Reason, now instant) error {
-	changed, err := m.newEntryOf(rec, EntryChanged, why, &i.who, now)
+	op, err := randomOpID(m.random, now.time())
 	if err != nil {
 		return err
 	}
-	if err := m.sealIdentity(rec, i, now); err != nil {
+	changed := entryOf(op, rec, EntryChanged, why, now)
+	if err := m.sealInto(rec, &changed, i, now); err != nil {
 		return err
 	}
 	return m.store.Update(ctx, rec, &changed)
 }
 
-// newEntryOf begins a log entry about rec.
-func (m *Manager) newEntryOf(rec *Record, kind EntryKind, why Reason, w *who, now instant) (Entry, error) {
-	op, err := newOp(m.random)
+// endOf begins the log entry of rec's end; about is who it is.
+func (m *Manager) endOf(rec *Record, why Reason, about string, now instant) (Entry, error) {
+	op, err := randomOpID(m.random, now.time())
 	if err != nil {
 		return Entry{}, err
 	}
-	e := Entry{
+	e := entryOf(op, rec, EntryEnded, why, now)
+	return e, m.detail(&e, about, now)
+}
+
+// entryOf begins a log entry about rec, without its detail.
+func entryOf(op OpID, rec *Record, kind EntryKind, why Reason, now instant) Entry {
+	return Entry{
 		Version: EntryVersion, Kind: kind, Op: op, Session: rec.ID, Subject: rec.Subject, Actor: rec.Actor,
 		Parent: rec.Parent, Root: rec.Root, Reason: why, Time: now.time(),
 	}
-	return e, m.detail(&e, w, now)
 }
 
 // expire refuses a session whose time is up and ends it in the store, unless the clock has just

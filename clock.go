@@ -119,7 +119,7 @@ type instant struct {
 }
 
 func (i instant) ms() int64       { return i.ns / int64(time.Millisecond) }
-func (i instant) time() time.Time { return time.Unix(0, i.ns).UTC().Truncate(time.Millisecond) }
+func (i instant) time() time.Time { return msTime(i.ms()) }
 
 func (s *sessionClock) now() instant {
 	wall, mono := s.Now()

@@ -107,18 +107,23 @@ func named(part, name string) (value string, ok bool) {
 // shared caches away from it. age is in seconds; a negative one: until the browser ends.
 func (c *cookies) set(h http.Header, name string, t token, age int) {
 	if age != 0 { // else it ends before it could be used
-		c.put(h, name, c.line(name, t.reveal(), age))
+		c.put(h, name, c.line(name, &t, age))
 	}
 }
 
 // clear makes the answer delete the cookie of that name.
-func (c *cookies) clear(h http.Header, name string) { c.put(h, name, c.line(name, "", 0)) }
+func (c *cookies) clear(h http.Header, name string) { c.put(h, name, c.line(name, nil, 0)) }
 
 // line writes a Set-Cookie field (RFC 6265 section 4.1). Names were checked at the start and values
-// are base64url, so that nothing needs quoting. A negative age: until the browser ends.
-func (c *cookies) line(name, value string, age int) string {
+// are base64url, so that nothing needs quoting. A nil token: no value. A negative age: until the browser
+// ends.
+func (c *cookies) line(name string, t *token, age int) string {
 	b := make([]byte, 0, 192)
-	b = append(append(append(append(b, name...), '='), value...), "; Path=/"...)
+	b = append(append(b, name...), '=')
+	if t != nil {
+		b = t.append(b)
+	}
+	b = append(b, "; Path=/"...)
 	if age >= 0 {
 		b = strconv.AppendInt(append(b, "; Max-Age="...), int64(age), 10)
 	}
@@ -133,14 +138,16 @@ func (c *cookies) line(name, value string, age int) string {
 }
 
 func (c *cookies) put(h http.Header, name, line string) {
-	var kept []string
+	lines := make([]string, 1, 2)
+	lines[0] = "no-store"
+	h["Cache-Control"] = lines[:1:1]
+	lines = lines[1:]
 	for _, other := range h["Set-Cookie"] {
 		if _, ours := named(other, name); !ours {
-			kept = append(kept, other)
+			lines = append(lines, other)
 		}
 	}
-	h["Set-Cookie"] = append(kept, line)
-	h["Cache-Control"] = []string{"no-store"}
+	h["Set-Cookie"] = append(lines, line)
 }
 
 // cachedByOthers reports whether the handler lets shared caches keep the answer; such an answer gets

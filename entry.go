@@ -69,13 +69,13 @@ func (e *entry) generation(v *verifier) (n uint32, ok bool) {
 // presented a token. What former remembers of the same session's use is carried over.
 func (m *Manager) newEntry(rec *Record, i *identity, n uint32, v verifier, former *entry) *entry {
 	e := &entry{
-		id: rec.ID, kind: i.kind, level: i.level, proof: i.who.proved, about: i.who.pack(), named: uint16(len(i.subject)), subject: rec.Subject,
+		id: rec.ID, kind: i.kind, level: i.level, proof: i.who.proved, about: i.about, named: uint16(len(i.subject)), subject: rec.Subject,
 		epoch: rec.Epoch, born: rec.Born, revision: rec.Revision,
 		created: i.created, absolute: m.absoluteEnd(i), persistent: i.persistent,
 		gen: i.gen, seed: i.seed, verifierKey: i.verifierKey,
 	}
-	if k := (kin{rec.Actor, rec.Parent, rec.Root}); k != (kin{}) {
-		e.kin = &k
+	if (kin{rec.Actor, rec.Parent, rec.Root}) != (kin{}) {
+		e.kin = &kin{rec.Actor, rec.Parent, rec.Root}
 	}
 	e.proved[0] = provedVerifier{n, v}
 	seen, idle := rec.Seen.UnixMilli(), m.idleEnd(rec, i)
@@ -139,16 +139,6 @@ func (m *Manager) keep(f *fill, e *entry) {
 	if !m.denied.has(e.id) { // whoever denies it next drops it and voids f
 		m.cache.put(f, e)
 	}
-}
-
-// pack writes w as a log entry's detail, in one piece of memory.
-func (w *who) pack() string {
-	var room [256]byte
-	b, err := w.append(room[:0])
-	if err != nil {
-		return "" // never: it was sealed in this form
-	}
-	return string(b)
 }
 
 // who is who the session is of.

@@ -26,6 +26,7 @@ type who struct {
 // fields are what the manager judges by.
 type identity struct {
 	who
+	about        string // who, as pack writes it
 	realm        string
 	persistent   bool
 	parent, root ID
@@ -69,12 +70,13 @@ func readString(in *cryptobyte.String, out *string) bool {
 	return true
 }
 
-// append writes w behind the version of its form: a log entry's detail, and how an identity begins.
-func (w *who) append(b []byte) ([]byte, error) {
+// pack writes w behind the version of its form: a log entry's detail, and how an identity begins.
+func (w *who) pack() (string, error) {
 	if !fit(w.subject, w.actor, w.ip, w.label) || !fit(w.methods...) || len(w.methods) > math.MaxUint8 {
-		return nil, errEncoding
+		return "", errEncoding
 	}
-	b = append(b, identityVersion, uint8(w.kind))
+	var room [256]byte
+	b := append(room[:0], identityVersion, uint8(w.kind))
 	b = appendString(b, w.subject)
 	b = appendString(b, w.actor)
 	b = append(b, uint8(len(w.methods)))
@@ -84,7 +86,7 @@ func (w *who) append(b []byte) ([]byte, error) {
 	b = append(b, w.level)
 	b = binary.BigEndian.AppendUint64(b, uint64(w.proved))
 	b = appendString(b, w.ip)
-	return appendString(b, w.label), nil
+	return string(appendString(b, w.label)), nil
 }
 
 func (w *who) read(in *cryptobyte.String) bool {
@@ -117,11 +119,10 @@ func decodeWho(data []byte) (w who, err error) {
 }
 
 func (i *identity) append(b []byte) ([]byte, error) {
-	b, err := i.who.append(b)
-	if err != nil || !fit(i.realm) {
+	if !fit(i.realm) {
 		return nil, errEncoding
 	}
-	b = appendString(b, i.realm)
+	b = appendString(append(b, i.about...), i.realm)
 	b = append(b, flag(i.persistent)|flag(i.gen.settled)<<1)
 	b = append(append(b, i.parent[:]...), i.root[:]...)
 	for _, n := range [...]uint64{i.epoch, uint64(i.created), uint64(i.absolute)} {
@@ -148,8 +149,9 @@ func decodeIdentity(data []byte) (*identity, error) {
 	var version, flags uint8
 	var created, absolute, since uint64
 	var kid uint32
-	ok := in.ReadUint8(&version) && version == identityVersion &&
-		i.who.read(&in) && readString(&in, &i.realm) && in.ReadUint8(&flags) &&
+	ok := in.ReadUint8(&version) && version == identityVersion && i.who.read(&in)
+	i.about = string(data[:len(data)-len(in)])
+	ok = ok && readString(&in, &i.realm) && in.ReadUint8(&flags) &&
 		in.CopyBytes(i.parent[:]) && in.CopyBytes(i.root[:]) &&
 		in.ReadUint64(&i.epoch) && in.ReadUint64(&created) && in.ReadUint64(&absolute) &&
 		in.ReadUint32(&i.gen.cur) && in.ReadUint32(&i.gen.prev) && in.ReadUint32(&i.gen.top) &&
@@ -185,23 +187,33 @@ func partData(b, storeID []byte, part string, name []byte, count uint64) []byte 
 	return binary.BigEndian.AppendUint64(b, count)
 }
 
-// Room for what is usual: the associated data of a part, with what is to be sealed behind it.
+// Room for what is usual: the associated data of a part, and of two with what is to be sealed behind.
 const (
-	dataRoom     = 64
-	identityRoom = dataRoom + 256
-	detailRoom   = dataRoom + 128
+	dataRoom = 64
+	sealRoom = 512
 )
 
-// sealIdentity puts i into rec as its next identity part.
-func (m *Manager) sealIdentity(rec *Record, i *identity, now instant) error {
+// sealInto puts i into rec as its next identity part, and who it is into the log entry about that.
+func (m *Manager) sealInto(rec *Record, e *Entry, i *identity, now instant) error {
 	rec.IdentityCount++
-	aad := partData(make([]byte, 0, identityRoom), m.storeID, "identity", rec.ID[:], rec.IdentityCount)
-	both, err := i.append(aad)
+	room, _ := m.rooms.Get().(*[sealRoom]byte)
+	if room == nil {
+		room = new([sealRoom]byte)
+	}
+	defer m.rooms.Put(room)
+	aad := partData(room[:0], m.storeID, "identity", rec.ID[:], rec.IdentityCount)
+	all, err := i.append(aad)
 	if err != nil {
 		return fmt.Errorf("counterfoil: identity does not fit its record: %w", err)
 	}
-	rec.IdentityKey, rec.Identity, err = m.keys.Seal(keyring.Identity, now.time(), aad, both[len(aad):])
-	rec.VerifierKey = i.verifierKey
+	identity := keyring.Part{Purpose: keyring.Identity, AAD: aad, Plain: all[len(aad):]}
+	rest := all[len(all):]
+	aad = partData(rest, m.storeID, "detail", e.Op[:], 0)
+	all = append(aad, i.about...)
+	parts := [...]keyring.Part{identity, {Purpose: keyring.Detail, AAD: aad, Plain: all[len(aad):]}}
+	kid, err := m.keys.SealAll(now.time(), parts[:])
+	rec.IdentityKey, rec.Identity, rec.VerifierKey = kid, parts[0].Sealed, i.verifierKey
+	e.DetailKey, e.Detail = kid, parts[1].Sealed
 	return err
 }
 
@@ -234,13 +246,10 @@ func (m *Manager) openIdentity(rec *Record) (*identity, error) {
 	return i, nil
 }
 
-// detail seals who for a log entry.
-func (m *Manager) detail(e *Entry, w *who, now instant) error {
-	aad := partData(make([]byte, 0, detailRoom), m.storeID, "detail", e.Op[:], 0)
-	both, err := w.append(aad)
-	if err != nil {
-		return err
-	}
+// detail seals for a log entry who it is about, as pack writes it.
+func (m *Manager) detail(e *Entry, about string, now instant) (err error) {
+	aad := partData(make([]byte, 0, 2*dataRoom), m.storeID, "detail", e.Op[:], 0)
+	both := append(aad, about...)
 	e.DetailKey, e.Detail, err = m.keys.Seal(keyring.Detail, now.time(), aad, both[len(aad):])
 	return err
 }

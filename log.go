@@ -1,6 +1,9 @@
 package counterfoil
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+	"io"
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
@@ -25,8 +28,30 @@ func (k EntryKind) ends() bool {
 // EntryVersion is the version of the log entries that this package writes.
 const EntryVersion = 1
 
-// OpID makes a change repeatable: a store takes the same operation twice as once.
+// OpID makes a change repeatable: a store takes the same operation twice as once. It begins with the
+// session time of the first attempt, in ms as 6 bytes, most significant first, and goes on at random
+// (as the UUID of version 7 does, RFC 9562 section 5.7), so that an index of them grows at one end and
+// a new one is known to be new by a look at the latest.
 type OpID [16]byte
+
+const opRandom = len(OpID{}) - 6 // bytes
+
+func newOpID(now time.Time, random [opRandom]byte) (op OpID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(op[:], ms[2:])
+	copy(op[6:], random[:])
+	return op
+}
+
+func randomOpID(random io.Reader, now time.Time) (OpID, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	var b [opRandom]byte
+	_, err := io.ReadFull(random, b[:])
+	return newOpID(now, b), err
+}
 
 // Entry is one line of the store's ordered log (design: the log): what nodes read to drop what they
 // cached, and what the audit exporter reads. It is written in the transaction of the change.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
@@ -38,8 +39,9 @@ type Manager struct {
 	random     io.Reader
 
 	storeID     []byte
-	shared      bool     // others write to the store too: values must not be cached, and nodes wait for each other
-	noValues    valueSet // what every session without values has; empty and never changed
+	shared      bool      // others write to the store too: values must not be cached, and nodes wait for each other
+	noValues    valueSet  // what every session without values has; empty and never changed
+	rooms       sync.Pool // of *[sealRoom]byte: what is about to be sealed
 	leaseLength time.Duration
 	lease       *lease
 	cache       *nearCache

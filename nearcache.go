@@ -31,6 +31,7 @@ type fill struct {
 	shard *cacheShard
 	id    ID
 	older *fill // in the same shard
+	fresh bool  // nobody can have kept the session yet
 	users int
 	void  atomic.Bool
 
@@ -84,6 +85,15 @@ func (c *nearCache) begin(id ID) *fill {
 	return s.fills
 }
 
+// beginNew is begin for a session whose ID was made this moment, so that nobody else can ask for it.
+func (c *nearCache) beginNew(id ID) *fill {
+	s := c.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fills = &fill{shard: s, id: id, older: s.fills, users: 1, fresh: true}
+	return s.fills
+}
+
 // load asks the store once for all who share f; each waits no longer than its own ctx. The record is
 // theirs in common: copy it to change it.
 func (f *fill) load(ctx context.Context, store Store) (*Record, error) {
@@ -131,7 +141,10 @@ func (c *nearCache) put(f *fill, e *entry) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.entries.get(&e.id)
+	var old *entry
+	if !f.fresh {
+		old = s.entries.get(&e.id)
+	}
 	if f.void.Load() || old != nil && old.revision > e.revision {
 		return
 	}

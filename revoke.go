@@ -2,10 +2,8 @@ package counterfoil
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 )
@@ -71,12 +69,15 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 		return Revocation{}, err
 	}
 	now := m.clock.now()
-	op, err := newOp(m.random)
+	op, err := randomOpID(m.random, now.time())
 	if err != nil {
 		return Revocation{}, err
 	}
 	e := Entry{Version: EntryVersion, Op: op, Reason: why, Time: now.time()}
-	about := who{subject: t.subject}
+	about, err := (&who{subject: t.subject}).pack()
+	if err != nil {
+		return Revocation{}, err
+	}
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	switch {
@@ -94,10 +95,10 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 		}
 		e.Kind, e.Session, e.Subject, e.Actor, e.Parent, e.Root = EntryEnded, rec.ID, rec.Subject, rec.Actor, rec.Parent, rec.Root
 		if i, err := m.openIdentity(rec); err == nil {
-			about = i.who
+			about = i.about
 		}
 	}
-	if err := m.detail(&e, &about, now); err != nil {
+	if err := m.detail(&e, about, now); err != nil {
 		return Revocation{}, err
 	}
 	done, err := m.revoke(ctx, e)
@@ -135,7 +136,7 @@ func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
 
 // endOne ends the session of e.
 func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant) error {
-	entry, err := m.newEntryOf(e.clear(), EntryEnded, why, e.who(), now)
+	entry, err := m.endOf(e.clear(), why, e.about, now)
 	if err != nil {
 		return err
 	}
@@ -189,12 +190,4 @@ func (m *Manager) retryEnd(e Entry) {
 		m.apply(&e)
 		m.denied.forget(e.Session)
 	})
-}
-
-func newOp(random io.Reader) (op OpID, err error) {
-	if random == nil {
-		random = rand.Reader
-	}
-	_, err = io.ReadFull(random, op[:])
-	return op, err
 }

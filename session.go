@@ -208,7 +208,7 @@ func (s *Session) SignOut() error {
 	}
 	s.view, s.values, s.edits, s.ended = View{}, nil, nil, ErrEnded
 	m, now := s.m, s.m.clock.now()
-	end, err := m.newEntryOf(e.clear(), EntryEnded, ReasonSignOut, e.who(), now)
+	end, err := m.endOf(e.clear(), ReasonSignOut, e.about, now)
 	if err != nil {
 		return err
 	}

@@ -71,11 +71,11 @@ func (m *Manager) saveSessionTime(ctx context.Context) {
 // ResetClock makes a store forget the latest time it has seen and ends all its sessions, since none
 // can be judged any more. It is the way out of [ErrClock] when the clock is right.
 func ResetClock(ctx context.Context, s Store, c Clock) (ended int, err error) {
-	op, err := newOp(nil)
+	wall, _ := c.Now()
+	op, err := randomOpID(nil, wall)
 	if err != nil {
 		return 0, err
 	}
-	wall, _ := c.Now()
 	done, err := s.Revoke(ctx, Entry{
 		Version: EntryVersion, Kind: EntryEndedAll, Op: op, Reason: ReasonClockReset,
 		Time: wall.UTC().Truncate(time.Millisecond),

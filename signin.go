@@ -82,7 +82,7 @@ func (s *Session) SignIn(id Identity) error {
 	}
 	now := s.m.clock.now()
 	w := who{
-		kind: KindBrowser, subject: id.Subject, methods: append([]string(nil), id.Methods...), level: uint8(max(id.Level, 1)),
+		kind: KindBrowser, subject: id.Subject, methods: id.Methods, level: uint8(max(id.Level, 1)),
 		proved: now.ms(), ip: s.m.address(s.req), label: cut(id.Label, 40),
 	}
 	if !id.Proved.IsZero() {
@@ -133,15 +133,24 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 			nonce = "" // a session of its own
 		}
 	}
+	var random freshBytes
+	if _, err := io.ReadFull(m.random, random[:]); err != nil {
+		return fmt.Errorf("counterfoil: no randomness for a token: %w", err)
+	}
 	var i identity
-	rec, t, err := m.mint(&i, w, epoch, values, nonce, now)
+	rec, t, err := m.mint(&i, w, epoch, values, nonce, &random, now)
 	if err != nil {
 		return err
 	}
-	if c.Entry, err = m.newEntryOf(rec, EntryCreated, why, &w, now); err != nil {
+	c.Entry = entryOf(newOpID(now.time(), random.op()), rec, EntryCreated, why, now)
+	if err := m.sealInto(rec, &c.Entry, &i, now); err != nil {
 		return err
 	}
-	fill := m.cache.begin(rec.ID)
+	begin := m.cache.beginNew
+	if nonce != "" { // the same form may be under way twice
+		begin = m.cache.begin
+	}
+	fill := begin(rec.ID)
 	defer fill.end()
 	done, err := m.store.Create(ctx, rec, c)
 	if err != nil && !isRefusal(err) {
@@ -244,21 +253,30 @@ func (i *identity) sameProof(w *who, epoch uint64) bool {
 		slices.Equal(i.methods, w.methods) && i.epoch == epoch
 }
 
-// mint makes the identity and the record of a new session, and its first token.
-func (m *Manager) mint(i *identity, w who, epoch uint64, values valueSet, nonce string, now instant) (*Record, token, error) {
+// freshBytes is the randomness of a new session, read at once: a call of the system costs more than
+// what it fills.
+type freshBytes [12 + 16 + opRandom]byte
+
+func (f *freshBytes) selector() []byte   { return f[:12] }
+func (f *freshBytes) seed() [16]byte     { return [16]byte(f[12:]) }
+func (f *freshBytes) op() [opRandom]byte { return [opRandom]byte(f[12+16:]) }
+
+// mint makes the identity and the record of a new session, whose identity is yet to be sealed, and its
+// first token.
+func (m *Manager) mint(i *identity, w who, epoch uint64, values valueSet, nonce string, random *freshBytes, now instant) (*Record, token, error) {
 	fail := func(err error) (*Record, token, error) { return nil, token{}, err }
-	var random [12 + len(i.seed)]byte
-	if _, err := io.ReadFull(m.random, random[:]); err != nil {
-		return fail(fmt.Errorf("counterfoil: no randomness for a token: %w", err))
-	}
 	var sel selector
 	var err error
 	rec := &Record{Version: RecordVersion, Kind: w.kind, Epoch: epoch}
 	if nonce == "" {
-		sel, rec.SelectorKey, err = newSelector(&m.macs, random[:12])
+		sel, rec.SelectorKey, err = newSelector(&m.macs, random.selector())
 	} else {
 		sel, rec.SelectorKey, err = nonceSelector(&m.macs, m.realm, w.subject, nonce)
 	}
+	if err != nil {
+		return fail(err)
+	}
+	about, err := w.pack()
 	if err != nil {
 		return fail(err)
 	}
@@ -269,17 +287,14 @@ func (m *Manager) mint(i *identity, w who, epoch uint64, values valueSet, nonce 
 	rec.AbsoluteEnd = rec.Created.Add(l.absolute.Truncate(time.Millisecond))
 	rec.IdleEnd = msTime(min(now.ms()+l.idle.Milliseconds(), rec.AbsoluteEnd.UnixMilli()))
 	*i = identity{
-		who: w, realm: m.realm, persistent: m.cookies.persistent, epoch: epoch,
+		who: w, about: about, realm: m.realm, persistent: m.cookies.persistent, epoch: epoch,
 		created: rec.Created.UnixMilli(), absolute: rec.AbsoluteEnd.UnixMilli(),
 		gen:         generations{cur: 1, prev: 1, curSince: now.ms(), settled: true},
-		seed:        [16]byte(random[12:]),
+		seed:        random.seed(),
 		verifierKey: m.keys.Primary(),
 	}
 	v, err := newVerifiers(&m.macs, i.verifierKey, w.kind, rec.ID, &sel, &i.seed)
 	if err != nil {
-		return fail(err)
-	}
-	if err := m.sealIdentity(rec, i, now); err != nil {
 		return fail(err)
 	}
 	if err := m.sealValues(rec, &sel, values); err != nil {

@@ -81,14 +81,15 @@ func parseToken(s string) (t token, ok bool) {
 	return t, true
 }
 
-// reveal writes the token as a client presents it.
-func (t token) reveal() string {
-	var b [32]byte
-	copy(b[:16], t.selector[:])
-	copy(b[16:], t.verifier[:])
-	var text [tokenChars]byte
-	tokenEncoding.Encode(text[:], b[:])
-	return string(text[:])
+// reveal returns the token as a client presents it.
+func (t token) reveal() string { return string(t.append(nil)) }
+
+// append writes the token as a client presents it.
+func (t *token) append(b []byte) []byte {
+	var both [32]byte
+	copy(both[:16], t.selector[:])
+	copy(both[16:], t.verifier[:])
+	return tokenEncoding.AppendEncode(b, both[:])
 }
 
 // id returns the name of the session that the selector finds.

@@ -3,6 +3,7 @@ package counterfoil
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"testing"
@@ -50,12 +51,17 @@ func TestRecordVector(t *testing.T) { // G4, P30
 	now := instant{wall: at.UnixNano(), ns: at.UnixNano()}
 	w := who{kind: KindBrowser, subject: "alice", methods: []string{"pwd"}, level: 1, proved: at.UnixMilli(), ip: "192.0.2.1", label: "Firefox on Linux"}
 	values := valueSet{"cart": []byte("j[1,2]"), "note": []byte("shi")}
-	rec, tok, err := m.mint(new(identity), w, 3, values, "", now)
+	var made identity
+	var random freshBytes
+	if _, err := io.ReadFull(m.random, random[:]); err != nil {
+		t.Fatal(err)
+	}
+	rec, tok, err := m.mint(&made, w, 3, values, "", &random, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, err := m.newEntryOf(rec, EntryCreated, ReasonSignIn, &w, now)
-	if err != nil {
+	entry := entryOf(newOpID(now.time(), random.op()), rec, EntryCreated, ReasonSignIn, now)
+	if err := m.sealInto(rec, &entry, &made, now); err != nil {
 		t.Fatal(err)
 	}
 	const nonce = "AAECAwQFBgcICQoLDA0ODw"

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"sync"
 	"time"
@@ -115,35 +116,60 @@ func (k *key) derive(p Purpose) (*[32]byte, error) {
 // and the day of at (UTC), with a random nonce; aad is bound to it but not in it. It returns the key
 // that it took. [ErrNoKey].
 func (r *Ring) Seal(p Purpose, at time.Time, aad, plain []byte) (KeyID, []byte, error) {
-	sk := sealKey{p, period(at)}
-	k, aead, err := r.sealer(sk)
-	if err != nil {
-		return 0, nil, err
-	}
-	out := make([]byte, headLength+nonceLength, headLength+nonceLength+len(plain)+tagLength)
-	out[0] = sealVersion
-	binary.BigEndian.PutUint32(out[1:], sk.period)
-	nonce := out[headLength:]
-	if err := fill(r.random, nonce); err != nil {
-		return 0, nil, err
-	}
-	k.keep(sk, aead)
-	return k.id, aead.Seal(out, nonce, plain, aad), nil
+	one := [...]Part{{Purpose: p, AAD: aad, Plain: plain}}
+	id, err := r.SealAll(at, one[:])
+	return id, one[0].Sealed, err
 }
 
-// sealer returns the primary and its cipher; the next primary's, if it is revoked meanwhile.
-func (r *Ring) sealer(sk sealKey) (*key, cipher.AEAD, error) {
+// Part is one of what [Ring.SealAll] seals.
+type Part struct {
+	Purpose    Purpose
+	AAD, Plain []byte
+	Sealed     []byte // set by SealAll; it may lie beside those of the other parts
+}
+
+// SealAll does what [Ring.Seal] does for each of the parts, all under the same key, with one look at the
+// source of randomness and one piece of memory.
+func (r *Ring) SealAll(at time.Time, parts []Part) (KeyID, error) {
 	for {
 		s := r.snapshot()
 		k, err := s.find(s.primary())
 		if err != nil {
-			return nil, nil, err
+			return 0, err
 		}
-		aead, err := k.aead(sk)
-		if err == nil || r.snapshot() == s {
-			return k, aead, err
+		if err = k.sealAll(r.random, period(at), parts); err == nil {
+			return k.id, nil
+		}
+		if r.snapshot() == s { // else it was revoked meanwhile: the next primary seals
+			return 0, err
 		}
 	}
+}
+
+func (k *key) sealAll(random io.Reader, day uint32, parts []Part) error {
+	nonces, length := len(parts)*nonceLength, 0
+	for i := range parts {
+		length += headLength + nonceLength + len(parts[i].Plain) + tagLength
+	}
+	out := make([]byte, nonces, nonces+length)
+	if err := fill(random, out); err != nil {
+		return err
+	}
+	for i := range parts {
+		p, sk := &parts[i], sealKey{parts[i].Purpose, day}
+		aead, kept, err := k.aead(sk)
+		if err != nil {
+			return err
+		}
+		nonce, start := out[i*nonceLength:(i+1)*nonceLength], len(out)
+		out = binary.BigEndian.AppendUint32(append(out, sealVersion), day)
+		out = aead.Seal(append(out, nonce...), nonce, p.Plain, p.AAD)
+		p.Sealed = out[start:len(out):len(out)]
+		if !kept {
+			k.keep(sk, aead)
+		}
+	}
+	return nil
 }
 
 // Open undoes [Ring.Seal]. [ErrNoKey]: no usable key of that ID; [ErrSealed]: damaged, foreign,
@@ -157,7 +183,7 @@ func (r *Ring) Open(id KeyID, p Purpose, aad, sealed []byte) ([]byte, error) {
 		return nil, ErrSealed
 	}
 	sk := sealKey{p, binary.BigEndian.Uint32(sealed[1:])}
-	aead, err := k.aead(sk)
+	aead, kept, err := k.aead(sk)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +192,9 @@ func (r *Ring) Open(id KeyID, p Purpose, aad, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, ErrSealed
 	}
-	k.keep(sk, aead)
+	if !kept {
+		k.keep(sk, aead)
+	}
 	return plain, nil
 }
 
@@ -175,39 +203,34 @@ func period(at time.Time) uint32 {
 	return uint32(min(max(at.Unix()/int64(sealPeriod/time.Second), 0), math.MaxUint32))
 }
 
-// aead returns the cipher from the cache, or makes it.
-func (k *key) aead(sk sealKey) (cipher.AEAD, error) {
+// aead returns the cipher from the cache, or makes it; kept: keep need not be told of it.
+func (k *key) aead(sk sealKey) (aead cipher.AEAD, kept bool, err error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if k.erased {
-		return nil, ErrNoKey
+		return nil, false, ErrNoKey
 	}
 	if aead := k.young[sk]; aead != nil {
-		return aead, nil
+		return aead, true, nil
 	}
 	if aead := k.old[sk]; aead != nil {
-		return aead, nil
+		return aead, false, nil
 	}
 	info := fmt.Appendf(nil, "seal %s\x00", sk.purpose)
 	sub := expand(&k.bytes, string(binary.BigEndian.AppendUint32(info, sk.period)))
 	block, err := aes.NewCipher(sub[:])
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return cipher.NewGCM(block)
+	aead, err = cipher.NewGCM(block)
+	return aead, false, err
 }
 
 // keep puts a cipher that proved good into the young generation.
 func (k *key) keep(sk sealKey, aead cipher.AEAD) {
-	k.mu.RLock()
-	known := k.young[sk] != nil
-	k.mu.RUnlock()
-	if known {
-		return
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.erased {
+	if k.erased || k.young[sk] != nil {
 		return
 	}
 	if len(k.young) >= cacheLimit || k.young == nil {

@@ -10,6 +10,7 @@ import (
 // maps never do. A store has 1024 of each kind, so that none takes long to grow or shrink.
 type index[A axis] struct {
 	heads []*record // as many as a power of two, or none
+	marks []uint8   // of each chain, at least a bit for each of its records, see place
 	n     int
 }
 
@@ -42,9 +43,13 @@ const (
 	perHead = 1 // record, when it grows
 )
 
-func (x *index[A]) head(key *[16]byte) *(*record) {
+// place returns the number of the chain in which records of that key stand, and the mark that it has if
+// there is one. Most keys that are not there are known by the marks alone, which are near at hand: they
+// take a tenth of the heads' room, and no look at a record.
+func (x *index[A]) place(key *[16]byte) (i int, mark uint8) {
 	h := binary.LittleEndian.Uint64(key[8:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(key[:]), 32)
-	return &x.heads[h*0x9e3779b97f4a7c15>>32&uint64(len(x.heads)-1)]
+	h *= 0x9e3779b97f4a7c15
+	return int(h >> 32 & uint64(len(x.heads)-1)), 1 << (h >> 61)
 }
 
 // first returns a record with that key, or nil; next returns another one.
@@ -52,7 +57,11 @@ func (x *index[A]) first(key [16]byte) *record {
 	if x.n == 0 {
 		return nil
 	}
-	return x.find(*x.head(&key), &key)
+	i, mark := x.place(&key)
+	if x.marks[i]&mark == 0 {
+		return nil
+	}
+	return x.find(x.heads[i], &key)
 }
 
 func (x *index[A]) next(r *record) *record {
@@ -78,12 +87,14 @@ func (x *index[A]) add(r *record) {
 
 func (x *index[A]) push(r *record) {
 	var a A
-	head := x.head(a.key(r))
+	i, mark := x.place(a.key(r))
+	head := &x.heads[i]
 	*a.links(r) = links{next: *head}
 	if *head != nil {
 		a.links(*head).prev = r
 	}
 	*head = r
+	x.marks[i] |= mark
 }
 
 // remove takes out a record that is in x.
@@ -91,7 +102,8 @@ func (x *index[A]) remove(r *record) {
 	var a A
 	l := a.links(r)
 	if l.prev == nil {
-		*x.head(a.key(r)) = l.next
+		i, _ := x.place(a.key(r))
+		x.heads[i] = l.next
 	} else {
 		a.links(l.prev).next = l.next
 	}
@@ -99,14 +111,34 @@ func (x *index[A]) remove(r *record) {
 		a.links(l.next).prev = l.prev
 	}
 	*l = links{}
+	x.mark(a.key(r))
 	if x.n--; len(x.heads) > fewest && x.n <= perHead*len(x.heads)/4 {
 		x.resize(len(x.heads) / 2)
 	}
 }
 
+// mark sets the mark of the chain in which records of that key stand anew, unless the chain is long, as
+// that of a subject with many sessions is.
+func (x *index[A]) mark(key *[16]byte) {
+	const long = 4
+	var a A
+	var marks uint8
+	i, _ := x.place(key)
+	r := x.heads[i]
+	for n := 0; r != nil; n++ {
+		if n == long {
+			return
+		}
+		_, mark := x.place(a.key(r))
+		marks |= mark
+		r = a.links(r).next
+	}
+	x.marks[i] = marks
+}
+
 func (x *index[A]) resize(n int) {
 	old := x.heads
-	x.heads = make([]*record, n)
+	x.heads, x.marks = make([]*record, n), make([]uint8, n)
 	var a A
 	for _, r := range old {
 		for r != nil {

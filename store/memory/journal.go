@@ -19,16 +19,12 @@ type journal struct {
 	chunks      []*chunk // full but for the last
 
 	// What only the holder of Store.mu uses:
-	ops      operations
 	outcomes table[uint64, counterfoil.Revoked]
 	bulk     []uint64 // positions of the ended-subject and ended-all entries, rising
 }
 
 // write adds an entry that has its Seq already; nobody sees it before it is published.
 func (j *journal) write(e *counterfoil.Entry) {
-	if e.Op != (counterfoil.OpID{}) {
-		j.ops.add(e.Op, e.Seq)
-	}
 	if e.Kind == counterfoil.EntryEndedSubject || e.Kind == counterfoil.EntryEndedAll {
 		j.bulk = append(j.bulk, e.Seq)
 	}
@@ -63,11 +59,13 @@ func (j *journal) place(seq uint64) (c *chunk, i int) {
 	return j.chunks[at/chunkLen], int(at % chunkLen)
 }
 
-// find returns the entry of an operation that is still in the log.
+// find returns the entry of an operation that is still in the log. Operations are named by when they
+// began, so that a new one is looked for among the last few entries alone.
 func (j *journal) find(op counterfoil.OpID) (e counterfoil.Entry, ok bool) {
-	for seq := range j.ops.at(op) {
-		if e := j.at(seq); e.Op == op {
-			return e, true
+	for at := len(j.chunks) - 1; at >= 0 && j.chunks[at].newest >= stamp(op); at-- {
+		if i, ok := j.chunks[at].find(op); ok {
+			seq := j.base + uint64(at*chunkLen+i) + 1
+			return j.at(seq), seq > j.floor
 		}
 	}
 	return e, false
@@ -136,7 +134,6 @@ func (j *journal) trim(before time.Time, seq uint64, limit int) (n int, more boo
 func (j *journal) forget(e *counterfoil.Entry) {
 	seq := e.Seq
 	if e.Op != (counterfoil.OpID{}) {
-		j.ops.remove(e.Op, seq)
 		j.outcomes.remove(seq)
 	}
 	if len(j.bulk) > 0 && j.bulk[0] == seq {

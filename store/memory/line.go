@@ -12,6 +12,11 @@ import (
 type chunk struct {
 	text []byte
 	ends []int // of each line in text
+
+	// Lines by operation, a hash table of their numbers plus one, and the greatest stamp of this chunk
+	// and all before it. Only the holder of Store.mu uses these.
+	ops    [2 * chunkLen]uint8
+	newest uint64
 }
 
 // chunkLen is how many lines a full chunk has.
@@ -21,6 +26,7 @@ func newChunk(before *chunk) *chunk {
 	c := &chunk{ends: make([]int, 0, chunkLen)}
 	if before != nil {
 		c.text = make([]byte, 0, len(before.text)+len(before.text)/8)
+		c.newest = before.newest
 	}
 	return c
 }
@@ -30,6 +36,36 @@ func (c *chunk) full() bool { return len(c.ends) == chunkLen }
 func (c *chunk) add(e *counterfoil.Entry) {
 	c.text = appendLine(c.text, e)
 	c.ends = append(c.ends, len(c.text))
+	if e.Op == (counterfoil.OpID{}) {
+		return
+	}
+	c.newest = max(c.newest, stamp(e.Op))
+	slot := home(e.Op)
+	for c.ops[slot] != 0 {
+		slot++
+	}
+	c.ops[slot] = uint8(len(c.ends))
+}
+
+// find returns the number of a line of that operation.
+func (c *chunk) find(op counterfoil.OpID) (i int, ok bool) {
+	for slot := home(op); c.ops[slot] != 0; slot++ {
+		i = int(c.ops[slot]) - 1
+		if line(c.text[c.start(i):]).op() == op {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// stamp is the part of an operation's name that says when it began.
+func stamp(op counterfoil.OpID) uint64 { return binary.BigEndian.Uint64(op[:]) }
+
+// home is where in a chunk's table the line of an operation is looked for first. An index of this type
+// goes round by itself.
+func home(op counterfoil.OpID) uint8 {
+	h := binary.LittleEndian.Uint64(op[8:]) ^ stamp(op)
+	return uint8(h * 0x9e3779b97f4a7c15 >> 56)
 }
 
 // start returns where a line begins in the text.
@@ -66,6 +102,8 @@ func appendLine(b []byte, e *counterfoil.Entry) []byte {
 	}
 	return append(b, e.Detail...)
 }
+
+func (l line) op() counterfoil.OpID { return counterfoil.OpID(l[3:19]) }
 
 // entry reads the line of the entry at seq, which shares its detail with it.
 func (l line) entry(seq uint64) counterfoil.Entry {

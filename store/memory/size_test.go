@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -36,9 +37,11 @@ func TestSize(t *testing.T) {
 		Version: 1, Kind: counterfoil.KindBrowser, Created: now, Seen: now, IdleEnd: now.Add(time.Hour), AbsoluteEnd: now.Add(time.Hour),
 		IdentityKey: 1, VerifierKey: 1, SelectorKey: 1, IdentityCount: 1, Identity: make([]byte, sealed),
 	}
-	for range n {
+	for i := range n {
 		rec.ID, rec.Subject = random16(), random16()
-		e := counterfoil.Entry{Kind: counterfoil.EntryCreated, Op: random16(), Reason: counterfoil.ReasonSignIn, Time: now}
+		op := random16()
+		binary.BigEndian.PutUint64(op[:], uint64(now.UnixMilli())<<16+uint64(i)) // as a manager's: rising
+		e := counterfoil.Entry{Kind: counterfoil.EntryCreated, Op: op, Reason: counterfoil.ReasonSignIn, Time: now}
 		if _, err := s.Create(t.Context(), &rec, counterfoil.Creation{Entry: e}); err != nil {
 			t.Fatal(err)
 		}
