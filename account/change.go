@@ -17,13 +17,9 @@ import (
 //
 // [ErrNotFound], *[PasswordError]. With any other error the change may have happened.
 func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name, password string) (*Account, error) {
-	name, password, err := s.acceptable(name, password)
+	name, hash, err := s.credential(ctx, name, password)
 	if err != nil {
 		return nil, err
-	}
-	hash, err := s.hasher.Hash(ctx, password)
-	if err != nil {
-		return nil, fmt.Errorf("account: hash: %w", err)
 	}
 	a, err := s.change(ctx, name, func(a *Account) bool {
 		if a.Password == hash { // an earlier try did it; only its answer was lost

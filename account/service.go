@@ -166,19 +166,27 @@ func (s *Service) Add(ctx context.Context, name, password string, operator bool)
 
 // draft checks and hashes; it stores nothing.
 func (s *Service) draft(ctx context.Context, name, password string) (*Account, error) {
-	name, password, err := s.acceptable(name, password)
+	name, hash, err := s.credential(ctx, name, password)
 	if err != nil {
 		return nil, err
-	}
-	hash, err := s.hasher.Hash(ctx, password)
-	if err != nil {
-		return nil, fmt.Errorf("account: hash: %w", err)
 	}
 	now := s.now()
 	return &Account{Name: name, Password: hash, Epoch: 1, Created: now, Changed: now}, nil
 }
 
 // acceptable returns both in the form that is kept.
+// credential returns the name as it is kept and the hash of a password that is good enough.
+func (s *Service) credential(ctx context.Context, name, password string) (kept, hash string, err error) {
+	name, password, err = s.acceptable(name, password)
+	if err != nil {
+		return "", "", err
+	}
+	if hash, err = s.hasher.Hash(ctx, password); err != nil {
+		return "", "", fmt.Errorf("account: hash: %w", err)
+	}
+	return name, hash, nil
+}
+
 func (s *Service) acceptable(name, password string) (string, string, error) {
 	name, err := NormalizeName(name)
 	if err != nil {

@@ -95,19 +95,17 @@ func TestUnknownCostsTheSame(t *testing.T) {
 	s, _ := newService(t, func(c *account.Config) { c.Hasher = h; c.Limits.Pair, c.Limits.Address = 1000, 1000 })
 	add(t, s, "alice")
 	clock := counterfoil.SystemClock()
-	cost := func(name string) time.Duration {
-		best := time.Hour
-		for range 8 {
+	cost := map[string]time.Duration{"alice": time.Hour, "zebra": time.Hour} // the least of all tries: others use the machine, too
+	for tries := 0; cost["alice"] > 2*cost["zebra"] || cost["zebra"] > 2*cost["alice"] || tries < 8; tries++ {
+		if tries == 100 {
+			t.Fatalf("a known and an unknown name: %v", cost)
+		}
+		for name := range cost {
 			_, began := clock.Now()
 			s.Verify(t.Context(), name, "not the password", home)
 			_, ended := clock.Now()
-			best = min(best, ended-began)
+			cost[name] = min(cost[name], ended-began)
 		}
-		return best
-	}
-	known, unknown := cost("alice"), cost("zebra")
-	if unknown < known/2 || known < unknown/2 {
-		t.Errorf("known %v, unknown %v", known, unknown)
 	}
 }
 

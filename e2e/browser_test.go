@@ -238,6 +238,18 @@ func (b *browser) on(heading string) {
 	}
 }
 
+// signedIn starts a server, and a browser there in which alice has just signed in.
+func signedIn(t *testing.T, args ...string) (*server, *browser) {
+	t.Helper()
+	dir := folder(t)
+	addUser(t, dir, "alice")
+	s := serve(t, dir, args...)
+	b := openBrowser(t)
+	b.open(s.URL + "/")
+	b.signIn("alice", passphrase)
+	return s, b
+}
+
 // signIn fills in the sign-in page that the browser is on.
 func (b *browser) signIn(name, password string) int {
 	b.t.Helper()

@@ -71,12 +71,7 @@ func (b *browser) cookiesSent(prefix string) func() []bool {
 // Forms of another site arrive without the cookie and without effect; a link from there works. T28, T32
 func TestAnotherSite(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
-	addUser(t, dir, "alice")
-	s := serve(t, dir)
-	b := openBrowser(t)
-	b.open(s.URL + "/")
-	b.signIn("alice", passphrase)
+	s, b := signedIn(t)
 	b.on("Welcome, alice")
 	b.fill("#note", "mine")
 	b.click("main form button")
@@ -120,12 +115,7 @@ func TestAnotherSite(t *testing.T) {
 // cookie goes along, so nothing but the gateway's own check stops its forms and sockets. T28
 func TestNeighbour(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
-	addUser(t, dir, "alice")
-	s := serve(t, dir, "--upstream", newApplication(t).URL)
-	b := openBrowser(t)
-	b.open(s.URL + "/")
-	b.signIn("alice", passphrase)
+	s, b := signedIn(t, "--upstream", newApplication(t).URL)
 	b.on("Seats of alice")
 	sent := b.cookiesSent(s.URL)
 	b.open(neighbour(evilSite(t, s.URL+"/auth/logout", url.Values{})))
@@ -158,12 +148,7 @@ func openSocket(s *server) chromedp.Action[string] {
 // Another site can neither frame our pages nor read them. T29
 func TestFramedAndRead(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
-	addUser(t, dir, "alice")
-	s := serve(t, dir)
-	b := openBrowser(t)
-	b.open(s.URL + "/")
-	b.signIn("alice", passphrase)
+	s, b := signedIn(t)
 	b.open(foreignPage(t, `<iframe src="`+s.URL+`/auth/login"></iframe>`))
 	if !b.complained("frame-ancestors") {
 		t.Error("the browser does not say that the frame was refused")

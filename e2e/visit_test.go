@@ -104,12 +104,7 @@ func TestIdleInABrowser(t *testing.T) {
 // D27
 func TestBackAfterSignOut(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
-	addUser(t, dir, "alice")
-	s := serve(t, dir, "--upstream", newApplication(t).URL)
-	b := openBrowser(t)
-	b.open(s.URL + "/")
-	b.signIn("alice", passphrase)
+	s, b := signedIn(t, "--upstream", newApplication(t).URL)
 	b.on("Seats of alice")
 	const kept = `document.cookie + " " + localStorage.getItem("view")`
 	eval[string](b, `document.cookie = "seat=12"; localStorage.setItem("view", "stalls"); ""`)

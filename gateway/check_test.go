@@ -77,13 +77,20 @@ func (o *outage) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.R
 	return o.Store.Revoke(ctx, e)
 }
 
-// G9: when nobody knows, the answer is 503 with Retry-After: neither in nor out, no cookie touched.
-func TestStoreDown(t *testing.T) {
+// newFragileSite is a site whose store can be taken down.
+func newFragileSite(t *testing.T) (*site, *outage) {
+	t.Helper()
 	store := &outage{}
 	s := newSite(t, func(c *gateway.Config) {
 		store.Store = c.Store
 		c.Store = store
-	}).withAccounts()
+	})
+	return s.withAccounts(), store
+}
+
+// G9: when nobody knows, the answer is 503 with Retry-After: neither in nor out, no cookie touched.
+func TestStoreDown(t *testing.T) {
+	s, store := newFragileSite(t)
 	b := s.signedIn(alice)
 	token := b.token()
 	store.down.Store(true)
@@ -108,11 +115,7 @@ func TestStoreDown(t *testing.T) {
 
 // A sign-out whose outcome is unknown says so, and this browser is out all the same.
 func TestSignOutUnknown(t *testing.T) {
-	store := &outage{}
-	s := newSite(t, func(c *gateway.Config) {
-		store.Store = c.Store
-		c.Store = store
-	}).withAccounts()
+	s, store := newFragileSite(t)
 	b := s.signedIn(alice)
 	token := b.token()
 	b.check()

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -108,29 +107,16 @@ func TestStoreRestoreIsKilled(t *testing.T) {
 	cf("store", "backup", file, "--data", dir).Want(t, 0, "2000 sessions")
 	s.Stop()
 	restoring := cf("store", "restore", file, "--yes", "--data", dir)
-	killed, refused := 0, 0
-	for wait := 20 * time.Millisecond; ; wait += 40 * time.Millisecond {
-		cmd := restoring.Cmd(t.Context())
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		stop := time.AfterFunc(wait, func() { cmd.Process.Signal(syscall.SIGKILL) })
-		cmd.Wait()
-		stop.Stop()
-		if cmd.ProcessState.Success() {
-			break
-		}
-		if killed++; killed > 100 {
-			t.Fatal("the restore never ends")
-		}
+	refused := 0
+	killUntilDone(t, restoring, 40*time.Millisecond, func() {
 		if o := cf("user", "list", "--data", dir).Run(t); o.Code == 1 && strings.Contains(o.Err, "a backup was being restored") {
 			refused++
 		} else if o.Code != 0 {
 			t.Fatalf("%d %s", o.Code, o.Err)
 		}
-	}
-	if killed == 0 || refused == 0 {
-		t.Errorf("killed %d times, refused %d times: the test kills nothing", killed, refused)
+	})
+	if refused == 0 {
+		t.Error("the restore was never killed in the middle")
 	}
 	store, err := sqlite.Open(t.Context(), db, sqlite.Options{})
 	if err != nil {

@@ -73,7 +73,7 @@ func TestKeyWrap(t *testing.T) {
 	if err := os.Remove(beside); err != nil {
 		t.Fatal(err)
 	}
-	s = cf(start...).With("COUNTERFOIL_WRAPPING_KEY_FILE="+file).Serve(t)
+	s = cf(start...).With("COUNTERFOIL_WRAPPING_KEY_FILE=" + file).Serve(t)
 	if !strings.Contains(s.Log.String(), "wrapped by key:") || strings.Contains(s.Log.String(), "not wrapped") {
 		t.Errorf("the log does not say what wraps the keys: %s", s.Log)
 	}

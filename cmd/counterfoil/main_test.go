@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/programtest"
@@ -37,6 +38,31 @@ func addUser(t *testing.T, dir, name string) {
 func serve(t *testing.T, dir string, args ...string) *programtest.Server {
 	t.Helper()
 	return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir}, args...)...).Serve(t)
+}
+
+// killUntilDone runs the command again and again, each time a step longer before it is killed with -9,
+// until it comes to its end; after each kill it calls then. It returns how often it killed.
+func killUntilDone(t *testing.T, c programtest.Command, step time.Duration, then func()) (killed int) {
+	t.Helper()
+	for wait := 20 * time.Millisecond; ; wait += step {
+		cmd := c.Cmd(t.Context())
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(wait, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		kill.Stop()
+		if cmd.ProcessState.Success() {
+			if killed == 0 {
+				t.Fatal("it was done before it could be killed")
+			}
+			return killed
+		}
+		if killed++; killed > 200 {
+			t.Fatal("it never ends")
+		}
+		then()
+	}
 }
 
 // signOut ends a session as a browser does.

@@ -178,25 +178,7 @@ func copyIsKilled(t *testing.T, dir, to string, open func() (counterfoil.Store, 
 	from := filepath.Join(dir, "sessions.db")
 	fill(t, from, n)
 	copying := cf("store", "copy", "--from", "sqlite:"+from, "--to", to, "--data", dir)
-	killed := 0
-	for wait := 20 * time.Millisecond; ; wait += 60 * time.Millisecond {
-		cmd := copying.Cmd(t.Context())
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		stop := time.AfterFunc(wait, func() { cmd.Process.Signal(syscall.SIGKILL) })
-		cmd.Wait()
-		stop.Stop()
-		if cmd.ProcessState.Success() {
-			break
-		}
-		if killed++; killed > 200 {
-			t.Fatal("the copy never ends")
-		}
-	}
-	if killed == 0 {
-		t.Fatal("the copy was never killed")
-	}
+	killed := killUntilDone(t, copying, 60*time.Millisecond, func() {})
 	s, err := open()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/internal/wait"
 )
 
 var errNoInstallation = errors.New("no installation")
@@ -68,7 +69,7 @@ func (c *call) reach(ctx context.Context) (*operate.Lock, *operate.Client, error
 		if client := c.running(waiting); client != nil {
 			return nil, client, nil
 		}
-		if operate.Pause(waiting, c.clock, pause) == nil {
+		if wait.For(waiting, c.clock, pause) == nil {
 			continue
 		}
 		if ctx.Err() != nil {

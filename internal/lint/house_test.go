@@ -34,10 +34,11 @@ var house = map[string][]string{
 	"gateway": {".", "keyring", "jws", "clientip", "csrf", "audit", "account"},
 
 	"internal/config":   {"."},
-	"internal/transfer": {".", "keyring", "account", "audit"},
-	"internal/operate":  {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/transfer"},
-	"internal/serve":    {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/operate"},
-	"internal/cli":      {".", "keyring", "audit", "account", "internal/config", "internal/transfer", "internal/operate", "internal/serve"},
+	"internal/wait":     {"."},
+	"internal/transfer": {".", "keyring", "account", "audit", "internal/wait"},
+	"internal/operate":  {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/transfer", "internal/wait"},
+	"internal/serve":    {".", "keyring", "clientip", "audit", "account", "store", "gateway", "internal/config", "internal/operate", "internal/wait"},
+	"internal/cli":      {".", "keyring", "audit", "account", "internal/config", "internal/transfer", "internal/operate", "internal/serve", "internal/wait"},
 	"internal/lint":     {},
 	"cmd":               {"internal/cli"},
 

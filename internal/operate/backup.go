@@ -38,19 +38,12 @@ func (c *Client) Backup(ctx context.Context, w io.Writer, progress transfer.Prog
 		_, err := c.local.Backup(ctx, w, progress)
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://control/v1/backup", nil)
+	answer, err := c.ask(ctx, http.MethodGet, "/v1/backup", nil)
 	if err != nil {
 		return err
 	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("the server does not answer on its control socket: %w (%w)", err, ErrUnreachable)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server answered %s on its control socket; is it of another version?", answer.Status)
-	}
-	if _, err := io.Copy(w, counting{answer.Body, progress, new(int)}); err != nil {
+	defer answer.Close()
+	if _, err := io.Copy(w, counting{answer, progress, new(int)}); err != nil {
 		return fmt.Errorf("the server broke the backup off, its log says why: %w", err)
 	}
 	return nil

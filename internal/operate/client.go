@@ -71,26 +71,36 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://control"+path, body)
+	answer, err := c.ask(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("the server does not answer on its control socket: %w (%w)", err, ErrUnreachable)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		var p problem
-		if err := json.NewDecoder(answer.Body).Decode(&p); err != nil || p.Error.Message == "" {
-			return fmt.Errorf("the server answered %s on its control socket; is it of another version?", answer.Status)
-		}
-		return p.err()
-	}
+	defer answer.Close()
 	if out == nil {
 		return nil
 	}
-	return json.NewDecoder(answer.Body).Decode(out)
+	return json.NewDecoder(answer).Decode(out)
+}
+
+// ask returns the body of a good answer, to be closed by the caller.
+func (c *Client) ask(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://control"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("the server does not answer on its control socket: %w (%w)", err, ErrUnreachable)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer.Body, nil
+	}
+	defer answer.Body.Close()
+	var p problem
+	if err := json.NewDecoder(answer.Body).Decode(&p); err != nil || p.Error.Message == "" {
+		return nil, fmt.Errorf("the server answered %s on its control socket; is it of another version?", answer.Status)
+	}
+	return nil, p.err()
 }
 
 // inProcess answers requests with a handler of this process.

@@ -1,15 +1,12 @@
 package operate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,19 +44,6 @@ func holder(f *os.File) string {
 		return ", number " + pid
 	}
 	return ""
-}
-
-// Pause waits for d, or returns why ctx ended: between two tries at a lock.
-func Pause(ctx context.Context, c counterfoil.Clock, d time.Duration) error {
-	over := make(chan struct{})
-	stop := c.AfterFunc(d, func() { close(over) })
-	defer stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-over:
-		return nil
-	}
 }
 
 // Release gives the ownership up. The file stays: removing it would let two processes lock two files

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account/memaccount"
 	"github.com/counterfoil/counterfoil/internal/transfer"
+	"github.com/counterfoil/counterfoil/internal/wait"
 	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
@@ -54,7 +55,7 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 	ctx, cancel := context.WithTimeout(ctx, p.Config.StoreWait)
 	defer cancel()
 	_, begin := p.Clock.Now()
-	for tries, wait := 1, firstPause; ; tries, wait = tries+1, min(2*wait, maxPause) {
+	for tries, pause := 1, firstPause; ; tries, pause = tries+1, min(2*pause, maxPause) {
 		side, err := openStore(ctx, p, dsn)
 		if err == nil {
 			side.Name = name
@@ -66,8 +67,8 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 		}
 		_, now := p.Clock.Now()
 		if left := p.Config.StoreWait - (now - begin) - lastTry; ctx.Err() == nil && left > 0 {
-			p.Logger.Info("the store does not answer; trying again", "try", tries, "in", min(wait, left).String(), "error", err)
-			if Pause(ctx, p.Clock, min(wait, left)) == nil {
+			p.Logger.Info("the store does not answer; trying again", "try", tries, "in", min(pause, left).String(), "error", err)
+			if wait.For(ctx, p.Clock, min(pause, left)) == nil {
 				continue
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/internal/wait"
 )
 
 // Options of [Run].
@@ -129,7 +130,7 @@ func takeLock(ctx context.Context, clock counterfoil.Clock, dir string) (*operat
 		if !errors.Is(err, operate.ErrLocked) {
 			return lock, err
 		}
-		if tries == 0 || operate.Pause(ctx, clock, lockPause) != nil {
+		if tries == 0 || wait.For(ctx, clock, lockPause) != nil {
 			return nil, fmt.Errorf("%w; stop it, or name another folder with --data", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/operate"
+	"github.com/counterfoil/counterfoil/internal/wait"
 )
 
 const (
@@ -19,7 +20,7 @@ func (s *server) tidy(o *operate.Operations) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for round := 1; operate.Pause(ctx, s.Clock, tidyEvery) == nil; round++ {
+		for round := 1; wait.For(ctx, s.Clock, tidyEvery) == nil; round++ {
 			if err := s.installation.Accounts.Tidy(ctx); err != nil && ctx.Err() == nil {
 				s.Logger.Warn("old links and attempts were not removed", "error", err)
 			}

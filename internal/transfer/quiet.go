@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/wait"
 )
 
 // Quiet returns when no node works on the store. A node that was stopped has left it; one that was
@@ -28,7 +29,7 @@ func Quiet(ctx context.Context, s Side, c counterfoil.Clock, silence time.Durati
 		return nil
 	}
 	p.tell("nodes that were not stopped; waiting whether they are silent", len(before))
-	if err := pause(ctx, c, silence); err != nil {
+	if err := wait.For(ctx, c, silence); err != nil {
 		return err
 	}
 	after, err := at(ctx, s)
@@ -58,17 +59,4 @@ func at(ctx context.Context, s Side) ([]counterfoil.Node, error) {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	return slices.DeleteFunc(all, func(n counterfoil.Node) bool { return n.Fenced }), nil
-}
-
-// pause waits for d, or returns why ctx ended.
-func pause(ctx context.Context, c counterfoil.Clock, d time.Duration) error {
-	over := make(chan struct{})
-	stop := c.AfterFunc(d, func() { close(over) })
-	defer stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-over:
-		return nil
-	}
 }
