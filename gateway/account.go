@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -25,6 +26,15 @@ func (g *Gateway) showAccount(w http.ResponseWriter, r *http.Request, status int
 		data.Sessions = append(data.Sessions, row{info, current})
 		data.Others = data.Others || !current
 	}
+	slices.SortStableFunc(data.Sessions, func(a, b row) int { // this one, then the latest seen
+		if a.Current != b.Current {
+			if a.Current {
+				return -1
+			}
+			return 1
+		}
+		return b.Seen.Compare(a.Seen)
+	})
 	g.show(w, r, status, "account", data)
 }
 

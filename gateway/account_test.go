@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,6 +119,21 @@ func TestEndOne(t *testing.T) {
 	}
 	work.get("/auth/account").want(t, 303)
 	api.do("DELETE", "/auth/api/v1/sessions/"+foreign, "").want(t, 401)
+}
+
+// The session that looks comes first, then the one that was seen last.
+func TestOrderOfSessions(t *testing.T) {
+	s := newSite(t).withAccounts()
+	this := s.signedIn(alice)
+	for range 2 {
+		s.clock.Advance(time.Minute)
+		s.signedIn(alice)
+	}
+	page := this.get("/auth/account").want(t, 200).body
+	places := []int{strings.Index(page, "This one"), strings.Index(page, `datetime="2030-01-02T03:06:05Z"`), strings.Index(page, `datetime="2030-01-02T03:05:05Z"`)}
+	if !slices.IsSorted(places) || places[0] < 0 {
+		t.Errorf("places %v", places)
+	}
 }
 
 func TestEndOthers(t *testing.T) {

@@ -58,6 +58,12 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, f fault) {
 		g.json(w, r, f.status, map[string]any{"error": map[string]string{"code": f.code, "message": f.message()}})
 		return
 	}
+	if f.link == nil && f.status >= http.StatusInternalServerError {
+		f.link = &link{"/", "To the start"}
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			f.link = &link{"", "Try again"} // the same address
+		}
+	}
 	user := g.sessions.FromContext(r.Context()).Subject()
 	g.show(w, r, f.status, "message", page{Title: f.title, User: user, Text: f.text, Until: f.until, Link: f.link})
 }

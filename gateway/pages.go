@@ -56,11 +56,12 @@ type row struct {
 func newPages(prefix string, a *assets, minLength int, now func() time.Time) (*pages, error) {
 	p := &pages{assets: a, prefix: prefix, minLength: minLength, templates: map[string]*template.Template{}}
 	funcs := template.FuncMap{
-		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
-		"exact": func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
-		"since": func(t time.Time) string { return ago(now().Sub(t)) },
-		"until": func(t time.Time) string { return ahead(t.Sub(now())) },
+		"method": method,
+		"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"clock":  func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+		"exact":  func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
+		"since":  func(t time.Time) string { return ago(now().Sub(t)) },
+		"until":  func(t time.Time) string { return ahead(t.Sub(now())) },
 	}
 	layout, err := template.New("").Funcs(funcs).ParseFS(templateFiles, "templates/layout.html")
 	if err != nil {
@@ -116,6 +117,14 @@ func guardAnswer(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}
+
+// method is a name of RFC 8176 in plain words.
+func method(name string) string {
+	if name == "pwd" {
+		return "password"
+	}
+	return name
 }
 
 func ago(d time.Duration) string {

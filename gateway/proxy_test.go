@@ -154,7 +154,7 @@ func TestApplicationDown(t *testing.T) {
 	l.Close()
 	s := newSite(t, func(c *gateway.Config) { c.Upstream = &url.URL{Scheme: "http", Host: l.Addr().String()} }).withAccounts()
 	b := s.signedIn(alice)
-	if a := b.get("/").want(t, 502); !strings.Contains(a.body, "does not answer") || !strings.Contains(a.body, "Sign out") || a.Header.Get("Strict-Transport-Security") == "" {
+	if a := b.get("/").want(t, 502); !strings.Contains(a.body, "does not answer") || !strings.Contains(a.body, `href="">Try again`) || !strings.Contains(a.body, "Sign out") || a.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%v %s", a.Header, a.body)
 	}
 	api := s.client()

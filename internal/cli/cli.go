@@ -69,10 +69,12 @@ func Run(ctx context.Context, p Process) int {
 	if err == nil {
 		return exitOK
 	}
-	if text := err.Error(); text != "" {
-		for line := range strings.Lines(text) {
-			fmt.Fprintf(p.Stderr, "counterfoil: %s\n", printable(strings.TrimRight(line, "\n")))
+	last := ""
+	for line := range strings.Lines(err.Error()) { // drivers indent, and say a thing for each of their tries
+		if line = strings.TrimSpace(line); line != last {
+			fmt.Fprintf(p.Stderr, "counterfoil: %s\n", printable(line))
 		}
+		last = line
 	}
 	return exitCode(err)
 }
