@@ -212,11 +212,8 @@ func (m *Manager) apply(e *Entry) {
 		m.flood.created(e.Session)
 	case EntryChanged:
 		m.cache.dropBelow(e.Session, e.Revision)
-	case EntryEnded:
-		m.cache.drop(e.Session)
-		m.watches.end(e)
-	case EntryEndedSubject, EntryEndedAll:
-		m.cache.dropCovered(e)
+	case EntryEnded, EntryEndedSubject, EntryEndedAll:
+		m.cache.dropEnded(e)
 		m.watches.end(e)
 	}
 }
@@ -251,10 +248,12 @@ func (m *Manager) pollForever() {
 	})
 }
 
-func (m *Manager) pollOnce(poll func(context.Context) error) {
+func (m *Manager) pollOnce(poll func(context.Context) error) (done bool) {
 	ctx, cancel := m.storeContext(context.Background())
 	defer cancel()
 	if err := poll(ctx); err != nil {
 		m.unavailable("poll", err)
+		return false
 	}
+	return true
 }

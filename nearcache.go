@@ -213,6 +213,15 @@ func (f *fill) spoil() {
 	f.done = true
 }
 
+// dropEnded forgets what an end covers.
+func (c *nearCache) dropEnded(e *Entry) {
+	if e.Kind == EntryEnded {
+		c.drop(e.Session) // what hangs on it has an entry of its own
+		return
+	}
+	c.dropCovered(e)
+}
+
 // dropCovered forgets what an end of many covers, and voids every fill: what they read is not known
 // yet.
 func (c *nearCache) dropCovered(e *Entry) {

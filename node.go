@@ -2,6 +2,7 @@ package counterfoil
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +12,16 @@ import (
 )
 
 // rename gives this node another name, as it needs each time it joins. The name says how long the
-// node may trust what it has cached, so that who waits for it needs no other word: "5000.r4nd0m", in
-// milliseconds.
+// node may trust what it has cached, in milliseconds, and which log its positions are of, so that who
+// waits for it needs no other word: "5000.r4nd0m.l0g".
 func (m *Manager) rename() error {
 	var b [9]byte
 	if _, err := io.ReadFull(m.random, b[:]); err != nil {
 		return err
 	}
 	name := strconv.FormatInt(m.leaseLength.Milliseconds(), 10) + "." + tokenEncoding.EncodeToString(b[:])
+	log := sha256.Sum256([]byte(m.lease.incarnation))
+	name += "." + tokenEncoding.EncodeToString(log[:6])
 	m.lease.node.Store(&name)
 	return nil
 }
@@ -36,6 +39,14 @@ func leaseOf(node string) time.Duration {
 	return min(time.Duration(ms)*time.Millisecond, maxLease)
 }
 
+// logOf reads of which log the positions are that another node acknowledges; "": it does not say. A
+// server that took over without the last changes gives their positions to others.
+func logOf(node string) string {
+	_, rest, _ := strings.Cut(node, ".")
+	_, log, _ := strings.Cut(rest, ".")
+	return log
+}
+
 var errClosed = errors.New("the manager is closed")
 
 // join registers this node in the store, before it asks for anything, and learns where the log and
@@ -44,6 +55,11 @@ func (m *Manager) join(ctx context.Context, clock Clock) (seen sighting, err err
 	l := m.lease
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
+	known, err := m.store.Log(ctx, 0, 0)
+	if err != nil {
+		return seen, fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
+	}
+	l.incarnation = known.Incarnation // should it be another by the poll, the next one finds out
 	if err := m.rename(); err != nil {
 		return seen, err
 	}
@@ -53,7 +69,7 @@ func (m *Manager) join(ctx context.Context, clock Clock) (seen sighting, err err
 	if err != nil {
 		return seen, fmt.Errorf("counterfoil: the store's log cannot be read: %w", err)
 	}
-	l.applied, l.told, l.incarnation = page.Head, page.Head, page.Incarnation
+	l.applied, l.told = page.Head, page.Head
 	return sighting{store: page.Now, sent: sent, got: got, wall: wall}, nil
 }
 

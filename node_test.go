@@ -276,6 +276,27 @@ func TestWaitForNodeThatHearsNothing(t *testing.T) { // R17
 	}
 }
 
+// What a node acknowledged of another log says nothing of this one: a server that took over without
+// the last changes gives their positions to others. Found by the simulation.
+func TestG2WaitOnAnotherLog(t *testing.T) { // R16, R17
+	p := newPeers(t, lease, lease)
+	r, _ := signIn(t, p.nodes[0], "alice")
+	p.nodes[1].Check(r)
+	p.links[1].cut = true
+	before := counterfoil.Poll{Node: p.links[1].polls[0].Node, Acked: 1000} // it had read that far
+	if _, err := p.store.Poll(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	p.links[0].log = "!" // and this node does not know yet that another server has taken over
+	w := p.end(nil)
+	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+		t.Errorf("after %v, when it was over, the other node admits", w.Took)
+	}
+	if w.Fenced != 1 || w.Took < lease {
+		t.Errorf("it took %+v", w)
+	}
+}
+
 // A manager that closes is no node any more: nobody waits for it, and it admits nobody.
 func TestClosedNodeLeaves(t *testing.T) { // R17
 	p := newPeers(t, lease, lease)

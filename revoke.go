@@ -123,15 +123,30 @@ func (m *Manager) revoke(ctx context.Context, e Entry) (Revoked, error) {
 	if err != nil {
 		done, err = m.store.Revoke(ctx, e) // the same operation: it is done once
 	}
+	if err != nil {
+		m.suspect(&e)
+		return done, err
+	}
 	e.Seq = done.Seq
-	m.apply(&e) // even if unknown: what is dropped is only read again
+	m.apply(&e)
 	for _, id := range done.Ended {
 		m.apply(&Entry{Kind: EntryEnded, Seq: done.Seq, Session: id, Reason: e.Reason})
 	}
-	if err == nil && e.Kind != EntryEnded && done.Count > len(done.Ended) {
+	if e.Kind != EntryEnded && done.Count > len(done.Ended) {
 		m.cache.flush() // too many to be listed
 	}
-	return done, err
+	return done, nil
+}
+
+// suspect looks again at what an end covers whose outcome is not known: a stream must not be told of
+// one that never comes.
+func (m *Manager) suspect(e *Entry) {
+	m.cache.dropEnded(e)
+	for _, w := range m.watches.all() {
+		if w.e.endedBy(e) {
+			m.recheckAfter(w, 0)
+		}
+	}
 }
 
 // endOne ends the session of e.
@@ -174,7 +189,7 @@ func (d *denied) forget(id ID) {
 // endLater refuses the session from now on and tries to end it until the store takes it.
 func (m *Manager) endLater(e Entry) {
 	m.denied.add(e.Session)
-	m.cache.drop(e.Session)
+	m.apply(&e)
 	m.retryEnd(e)
 }
 

@@ -57,6 +57,7 @@ type waiting struct {
 	nodes  int
 	fenced int
 	behind int
+	polled bool              // since the revocation: this node knows the log that it is in
 	began  time.Duration     // elapsed at the first look
 	beats  map[string]uint64 // of the nodes still waited for, as they were then; nil: not looked yet
 }
@@ -75,6 +76,9 @@ func (w *waiting) elapsed() time.Duration {
 // for; 0: nobody.
 func (w *waiting) look(ctx context.Context) time.Duration {
 	m := w.r.m
+	if !w.polled {
+		w.polled = m.pollOnce(m.poll)
+	}
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	all, err := m.store.Nodes(ctx)
@@ -100,7 +104,8 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 		} else if !known {
 			continue // it has acknowledged, or joined since: with an empty cache
 		}
-		if n.Name == own || n.Acked >= w.r.Seq {
+		acked := n.Acked >= everything || n.Acked >= w.r.Seq && w.polled && logOf(n.Name) == logOf(own)
+		if n.Name == own || acked {
 			continue
 		}
 		lease := patience(leaseOf(n.Name))

@@ -1,6 +1,8 @@
 package counterfoil_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -75,7 +77,7 @@ func TestG2WaitForStreams(t *testing.T) { // R17
 			p.t.Fatal(err)
 		}
 	}
-	rename := func(p *peers) { p.links[1].log = "!" }
+	rename := func(p *peers) { p.links[0].log, p.links[1].log = "!", "!" }
 	for _, c := range []struct {
 		name        string
 		loseLog     func(*peers)
@@ -91,8 +93,8 @@ func TestG2WaitForStreams(t *testing.T) { // R17
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPeers(t, lease, lease)
-			token, _ := tokenOf(t, p.nodes[0], "alice")
-			done, leave := stream(t, p.nodes[1], token)
+			r, _ := signIn(t, p.nodes[0], "alice")
+			done, leave := stream(t, p.nodes[1], r)
 			defer leave()
 			p.clock.Advance(lease)
 			p.links[1].cut = true
@@ -135,17 +137,55 @@ func TestG2WaitForStreams(t *testing.T) { // R17
 }
 
 // stream opens one on m and returns what it is told by. leave ends it.
-func stream(t *testing.T, m *counterfoil.Manager, token string) (done <-chan struct{}, leave func()) {
+func stream(t *testing.T, m *counterfoil.Manager, r *http.Request) (done <-chan struct{}, leave func()) {
 	t.Helper()
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header.Set("Cookie", "__Host-Http-session="+token)
 	open, over, left := make(chan (<-chan struct{})), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(left)
 		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			open <- m.FromContext(r.Context()).Done()
 			<-over
-		})).ServeHTTP(httptest.NewRecorder(), r)
+		})).ServeHTTP(httptest.NewRecorder(), r.Clone(context.Background()))
 	}()
 	return <-open, func() { close(over); <-left }
+}
+
+// An end that the store may not have heard of ends no stream: the node looks. A sign-out does, since the
+// node refuses the session from then on. Found by the simulation: streams of sessions that lived on were
+// told that they had ended.
+func TestG5UnheardEndAndStreams(t *testing.T) { // G9
+	fault := error(nil)
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
+			if method == "Revoke" {
+				return fault
+			}
+			return nil
+		})
+	})
+	r, _ := signIn(t, m, "alice")
+	done, leave := stream(t, m, r)
+	defer leave()
+	told := func() bool {
+		clock.Advance(time.Second)
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+	fault = errors.New("no answer")
+	for _, target := range []counterfoil.Target{counterfoil.AllOf("alice"), counterfoil.Everything()} {
+		if _, err := m.Revoke(t.Context(), target, counterfoil.ReasonRevoked); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if _, v := m.Check(r); v != counterfoil.Valid || told() {
+		t.Errorf("the session lives (%v), and its stream was told that it has ended", v)
+	}
+	during(t, m, r, func(s *counterfoil.Session) { s.SignOut() })
+	if !told() {
+		t.Error("after a sign-out that the store did not hear the stream goes on")
+	}
 }

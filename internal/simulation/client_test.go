@@ -38,15 +38,17 @@ type attempt struct {
 	terms   int // of the store, when it arrived
 	kind    kind
 
-	least   int // additions to the counter that were acknowledged when it arrived
-	got     int
-	read    bool
-	adds    bool
-	added   bool
-	waited  bool
-	shutOut int // nodes, by that
-	ended   []counterfoil.ID
-	endErr  error
+	target counterfoil.ID // what a revoke is of
+	losses int            // of the store, when it arrived
+	least  int            // additions to the counter that were acknowledged when it arrived
+	got    int
+	read   bool
+	adds   bool
+	added  bool
+	waited bool
+	silent int                              // nodes that did not acknowledge what was waited for
+	ended  map[counterfoil.ID]time.Duration // what a revocation has ended, or found ended, and when that was
+	endErr error
 }
 
 var counter = counterfoil.NewKey[int]("counter")
@@ -65,9 +67,10 @@ func (a *attempt) request() *http.Request {
 // begin starts an attempt of a client.
 func (c *client) begin(w *world, n *node, key uint64, k kind, token string, adds bool, f func(*attempt)) {
 	a := &attempt{
-		t: &task{key: key, on: n.on, what: kinds[k], client: c}, c: c, n: n, token: token, arrived: w.now(), terms: w.db.terms,
-		kind: k, adds: adds,
+		t: &task{key: key, on: n.on, what: kinds[k]}, c: c, n: n, token: token, arrived: w.now(), terms: w.db.terms,
+		kind: k, adds: adds, target: c.last, losses: w.oracle.losses,
 	}
+	a.t.attempt = a
 	a.t.then = func() {
 		w.oracle.leaves(a)
 		if !n.dead && !w.direct {
@@ -129,12 +132,21 @@ func (c *client) act(w *world, m move, n *node) {
 				return
 			}
 			w.mu.Lock()
-			a.ended = w.oracle.acknowledged(a)
+			w.oracle.acknowledged(a)
 			w.mu.Unlock()
 			if m.x == 1 {
 				done, err := rv.Wait(ctx)
-				a.waited, a.shutOut = err == nil, done.Fenced
+				a.waited, a.silent = err == nil, done.Fenced+done.Behind
 			}
+		})
+	case open:
+		c.begin(w, n, m.n, open, c.jar, false, func(a *attempt) {
+			a.handle(func(s *counterfoil.Session) error {
+				if s.SignedIn() {
+					a.follow(s, m.d)
+				}
+				return nil
+			})
 		})
 	}
 }

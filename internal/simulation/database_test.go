@@ -28,6 +28,9 @@ type database struct {
 	ahead     time.Duration // its clock
 	broken    defect
 
+	names    map[string]string // of nodes: the log in which they first had them
+	channels []*channel        // on which it says early that something has ended
+
 	replica counterfoil.Store // has the first copied changes
 	copied  int
 	known   uint64                   // the log's head
@@ -49,7 +52,7 @@ type change struct {
 }
 
 func newDatabase(d defect) *database {
-	return &database{store: memory.New(memory.Options{Shared: true}), log: "1", terms: 1, broken: d, born: map[uint64]time.Duration{}}
+	return &database{store: memory.New(memory.Options{Shared: true}), log: "1", terms: 1, broken: d, names: map[string]string{}, born: map[uint64]time.Duration{}}
 }
 
 // replay builds a server that has the first n changes.
@@ -66,7 +69,7 @@ func (d *database) replay(n int) counterfoil.Store {
 func (d *database) failOver(lost int) {
 	d.journal = d.journal[:len(d.journal)-lost]
 	d.former, d.formerLog = d.store, d.log
-	d.replica, d.copied = nil, 0
+	d.replica, d.copied, d.channels = nil, 0, nil
 	d.store = d.replay(len(d.journal))
 	d.terms++
 	if !d.broken.keepsName {
@@ -85,6 +88,12 @@ func (d *database) since(t time.Duration) (n int) {
 func (d *database) live(id counterfoil.ID) bool {
 	_, err := d.store.Load(context.Background(), id)
 	return err == nil
+}
+
+// head is where the log ends.
+func (d *database) head() uint64 {
+	page, _ := d.store.Log(context.Background(), 0, 0)
+	return page.Head
 }
 
 // late returns a store that has what was changed until a true time.

@@ -85,7 +85,7 @@ func ask[T any](l *link, ctx context.Context, method string, writes bool, apply 
 
 type taskKey struct{}
 
-var methods = map[string]uint64{"Poll": 1, "Touch": 2, "Meta": 3, "SwapMeta": 4, "Reap": 5, "Revoke": 6, "Load": 7, "Log": 8, "Create": 9, "Update": 10, "Nodes": 11, "Fence": 12}
+var methods = map[string]uint64{"Poll": 1, "Touch": 2, "Meta": 3, "SwapMeta": 4, "Reap": 5, "Revoke": 6, "Load": 7, "Log": 8, "Create": 9, "Update": 10, "Nodes": 11, "Fence": 12, "Hints": 13}
 
 // plan decides the call's fate when it is sent.
 func (c *call) plan() {
@@ -164,6 +164,14 @@ func (c *call) fail(d time.Duration) {
 	})
 }
 
+// began is when the request came that makes the call.
+func (c *call) began() time.Duration {
+	if c.t != nil && c.t.attempt != nil {
+		return c.t.attempt.arrived
+	}
+	return c.l.w.now()
+}
+
 // answer brings the answer to the process, if it is there to take it and still waits.
 func (c *call) answer() {
 	c.l.on.reach(func() {
@@ -199,9 +207,14 @@ func (c *call) serve() {
 	}
 	d.journal = append(d.journal, change{w.now(), func(s counterfoil.Store) { _, _ = c.apply(s) }})
 	d.note(w.now())
-	if c.method != "Poll" {
-		w.oracle.changed(c)
+	switch c.method {
+	case "Poll":
+		w.oracle.polled(c)
+		return
+	case "Create", "Revoke":
+		w.hint(c)
 	}
+	w.oracle.changed(c)
 }
 
 func (l *link) Capabilities() counterfoil.Capabilities { return l.w.db.store.Capabilities() }

@@ -18,6 +18,8 @@ type oracle struct {
 	w        *world
 	sessions map[counterfoil.ID]*session
 	order    []*session
+	streams  []*stream
+	losses   int           // how often the store has lost its last changes
 	slack    time.Duration // how wrong a node's idea of the time may be
 	broken   string
 }
@@ -30,8 +32,11 @@ type session struct {
 	revision uint64
 	absolute time.Duration         // its absolute end
 	active   time.Duration         // the last time it was admitted
+	admits   []admit               // all times
+	idle     []idleEnd             // its idle end, as the store had it
 	asked    time.Duration         // when its end was first asked for
 	gone     time.Duration         // when the store ended it
+	ended    uint64                // the position of that in the log, or one before it
 	acks     map[int]time.Duration // by node: when that node said that it has ended
 	waited   time.Duration         // when a wait for its end was over
 	limbo    bool                  // the store lost something of it
@@ -46,6 +51,15 @@ type session struct {
 
 	tried, added int // additions to its counter: begun, acknowledged
 }
+
+// admit is a time at which a session was used.
+type admit struct {
+	at time.Duration
+	n  *node
+}
+
+// idleEnd is what the store knew of an idle end from a time on.
+type idleEnd struct{ from, end time.Duration }
 
 func (o *oracle) fail(format string, args ...any) {
 	if o.broken == "" {
@@ -68,11 +82,12 @@ func (o *oracle) changed(c *call) {
 				asked: never, gone: never, waited: never, acks: map[int]time.Duration{}, current: 1,
 				place: len(o.w.db.journal) - 1,
 			}
-			if c.t != nil && c.t.client != nil {
-				s.subject = c.t.client.subject
+			if c.t != nil && c.t.attempt != nil {
+				s.subject = c.t.attempt.c.subject
 			}
 			o.sessions[out.id] = s
 			o.order = append(o.order, s)
+			o.idles(s)
 			o.w.trace("%s is created", s)
 		}
 		o.sweep(c, counterfoil.ReasonLimit)
@@ -81,6 +96,9 @@ func (o *oracle) changed(c *call) {
 			out.why = counterfoil.ReasonDisabled // whoever it reaches
 		}
 		o.sweep(c, out.why)
+		if c.t != nil && c.t.attempt != nil && c.err == nil {
+			o.covered(c.t.attempt)
+		}
 	case counterfoil.Reaped:
 		o.sweep(c, counterfoil.ReasonIdle)
 	case updated:
@@ -95,10 +113,13 @@ func (o *oracle) changed(c *call) {
 			s.revision = out.revision
 			o.renewed(s, out.entry)
 		}
+		o.idles(s)
 	case []counterfoil.Touch:
 		for _, t := range out {
 			if s := o.sessions[t.ID]; s != nil && s.gone < never && o.w.db.live(t.ID) {
 				o.fail("%s came back by a touch", s)
+			} else if s != nil {
+				o.idles(s)
 			}
 		}
 	}
@@ -128,40 +149,48 @@ func (o *oracle) sweep(c *call, why counterfoil.Reason) {
 		live := o.w.db.live(s.id)
 		switch {
 		case s.gone < never && live && s.vanished:
-			s.gone, s.vanished, s.place = never, false, len(o.w.db.journal)-1
+			o.back(s) // made once more, by whoever had not heard that it was
+			s.limbo, s.vanished, s.place = true, false, len(o.w.db.journal)-1
 		case s.gone < never && live:
 			o.fail("%s came back by %s %v after its end", s, c.method, now-s.gone)
 		case s.gone == never && !live:
-			s.gone = now
+			s.gone, s.ended = now, o.w.db.head()
 			o.w.seen["ended"]++
 			o.w.trace("%s is ended by %s (%s)", s, c.method, why)
-			o.wanted(s, why)
+			o.wanted(s, why, c.began())
 			s.asked = min(s.asked, now)
 		}
 	}
 }
 
-// wanted judges that a session ended for a reason. G5
-func (o *oracle) wanted(s *session, why counterfoil.Reason) {
+// wanted judges that a session ended for a reason, by somebody who may have known no more than the
+// store did at a time. G5
+func (o *oracle) wanted(s *session, why counterfoil.Reason, since time.Duration) {
 	now := o.w.now()
 	switch {
 	case s.asked <= now || s.limbo:
 	case why == counterfoil.ReasonLimit, why == counterfoil.ReasonDisabled:
 	case why == counterfoil.ReasonReplayed && s.haunted:
-	case (why == counterfoil.ReasonIdle || why == counterfoil.ReasonAbsolute) && o.mayBeOver(s, now):
+	case (why == counterfoil.ReasonIdle || why == counterfoil.ReasonAbsolute) && (o.mayBeOver(s, now, since) || o.strayed(since)):
 		o.w.seen["expired"]++
+		if at := o.unwritten(s); why == counterfoil.ReasonIdle && at < never {
+			o.fail("%s was ended, and that it was used at %v is not written", s, at)
+		}
 	default:
 		o.fail("%s was ended (%s) and nobody wanted that", s, why)
 	}
 }
 
-// mayBeOver and mustBeOver say whether a session's time is up, by the earliest and the latest time that
-// a node may believe it is. R12
-func (o *oracle) mayBeOver(s *session, at time.Duration) bool {
-	idle := o.w.plan.policy.Idle
-	touch := min(30*time.Second, idle/20)
-	early := 2*touch + o.w.plan.lease + 12*time.Second // what was seen on a node that is cut off is not written
-	return at+o.slack >= min(s.absolute, s.active+idle-early)
+// mayBeOver and mustBeOver say whether a session's time is up: by the fastest clock and what the store
+// knew at a time, since idle is refused on the stored value alone; and by the slowest. R12
+func (o *oracle) mayBeOver(s *session, at, since time.Duration) bool {
+	end := s.idle[0].end
+	for _, i := range s.idle {
+		if i.from <= since {
+			end = i.end
+		}
+	}
+	return at+o.slack >= min(s.absolute, end)
 }
 
 func (o *oracle) mustBeOver(s *session, at time.Duration) bool {
@@ -169,26 +198,73 @@ func (o *oracle) mustBeOver(s *session, at time.Duration) bool {
 	return at > s.absolute || s.flying == 0 && at > s.active+o.w.plan.policy.Idle
 }
 
-// lost is called when the store has lost its last changes: what it had promised is void.
-func (o *oracle) lost() {
-	now := o.w.now()
-	for _, s := range o.order {
-		live := o.w.db.live(s.id)
-		s.limbo, s.added = true, 0
-		s.vanished = s.vanished || s.place >= len(o.w.db.journal) // whoever has not heard that it was made may make it again
-		switch {
-		case live && s.gone < never:
-			s.gone, s.waited = never, never
-			clear(s.acks)
-			o.w.trace("%s is back: its end was lost", s)
-		case !live && s.gone == never:
-			s.gone, s.asked = now, min(s.asked, now)
-			o.w.trace("%s was lost", s)
-		}
-		if rec, err := o.w.db.store.Load(context.Background(), s.id); err == nil {
-			s.revision = rec.Revision
+// unwritten returns when the session was last used, if the store should know of that and does not;
+// else never. What was seen on a node that is cut off is written later, and one that was killed may
+// have seen what nobody knows of.
+func (o *oracle) unwritten(s *session) time.Duration {
+	p := &o.w.plan.policy
+	touch := min(30*time.Second, p.Idle/20)
+	known := s.idle[len(s.idle)-1].end + 2*touch + o.slack
+	for _, a := range s.admits {
+		if a.at < o.w.now()-o.w.plan.lease-2*touch-12*time.Second && !a.n.dead && a.at+p.Idle > known {
+			return a.at
 		}
 	}
+	return never
+}
+
+// idles notes the stored idle end.
+func (o *oracle) idles(s *session) {
+	rec, err := o.w.db.store.Load(context.Background(), s.id)
+	if err != nil {
+		return
+	}
+	if end := rec.IdleEnd.Sub(o.w.began); len(s.idle) == 0 || end != s.idle[len(s.idle)-1].end {
+		s.idle = append(s.idle, idleEnd{o.w.now(), end})
+	}
+}
+
+// lost is called when the store, which was former, has lost its last changes. What was promised of
+// those is void, and of nothing else: a session whose creation was lost may be gone, or be made once
+// more by whoever has not heard of it; one whose end was lost is back, until it is ended again; and a
+// session of which any change but a touch was lost is not what its client and the nodes take it for,
+// so it need not live, nor have its values. Touches that were lost may let it end early.
+func (o *oracle) lost(former counterfoil.Store) {
+	now := o.w.now()
+	o.losses++
+	for _, s := range o.order {
+		s.vanished = s.vanished || s.place >= len(o.w.db.journal)
+		was, _ := former.Load(context.Background(), s.id)
+		is, _ := o.w.db.store.Load(context.Background(), s.id)
+		switch {
+		case is == nil && was == nil:
+		case is == nil:
+			s.gone, s.ended, s.asked = now, 0, min(s.asked, now)
+			o.w.trace("%s was lost", s)
+		case was == nil:
+			o.back(s)
+			o.w.trace("%s is back: its end was lost", s)
+		}
+		if is == nil {
+			continue
+		}
+		if was == nil || was.Revision != is.Revision {
+			s.limbo, s.added, s.revision = true, 0, is.Revision
+		}
+		s.admits = nil
+		o.idles(s)
+	}
+}
+
+// back notes that a session has not ended after all.
+func (o *oracle) back(s *session) {
+	s.gone, s.waited, s.ended = never, never, 0
+	clear(s.acks)
+}
+
+// strayed reports whether what began then may have been answered by a former primary.
+func (o *oracle) strayed(began time.Duration) bool {
+	return o.w.strayed > 0 && began <= o.w.strayed+6*time.Second
 }
 
 // arrives notes what an attempt may do before it does it.
@@ -203,7 +279,7 @@ func (o *oracle) arrives(a *attempt) {
 	case signIn, signOut:
 		ask(o.sessions[idOf(a.token)])
 	case revoke:
-		ask(o.sessions[a.c.last])
+		ask(o.sessions[a.target])
 	case revokeOf:
 		for _, s := range o.order {
 			if s.subject == a.c.subject {
@@ -235,15 +311,27 @@ func (o *oracle) leaves(a *attempt) {
 // generation returns the number of a token, from 1 on; 0: it is unknown.
 func (s *session) generation(token string) int { return slices.Index(s.tokens, token) + 1 }
 
-// acknowledged notes that a node has said that what a revocation covers is ended.
-func (o *oracle) acknowledged(a *attempt) (ended []counterfoil.ID) {
+// covered notes what a revocation has ended just now; and what it found ended when it was first served.
+func (o *oracle) covered(a *attempt) {
+	first := a.ended == nil
+	if first {
+		a.ended = map[counterfoil.ID]time.Duration{}
+	}
 	for _, s := range o.order {
-		if s.gone < never && !s.vanished && (s.id == a.c.last || a.kind == revokeOf && s.subject == a.c.subject) {
-			o.ack(s, a.n)
-			ended = append(ended, s.id)
+		mine := a.kind == revoke && s.id == a.target || a.kind == revokeOf && s.subject == a.c.subject
+		if mine && s.gone < never && !s.vanished && (first || s.gone == o.w.now()) {
+			a.ended[s.id] = s.gone
 		}
 	}
-	return ended
+}
+
+// acknowledged notes that a node has said that what a revocation covers is ended.
+func (o *oracle) acknowledged(a *attempt) {
+	for id, gone := range a.ended {
+		if s := o.sessions[id]; s.gone == gone { // else the store has lost its end meanwhile
+			o.ack(s, a.n)
+		}
+	}
 }
 
 func (o *oracle) ack(s *session, n *node) {
@@ -275,10 +363,15 @@ func (o *oracle) judge(a *attempt) {
 	}
 	if a.waited {
 		o.w.seen["waits"]++
-		o.w.seen["shut out"] += a.shutOut
-		for _, id := range a.ended {
-			if s := o.sessions[id]; s.gone < never { // else the store has lost its end meanwhile
-				s.waited = min(s.waited, now)
+		o.w.seen["shut out"] += a.silent
+		for id, gone := range a.ended {
+			s := o.sessions[id]
+			if s.gone != gone {
+				continue // the store has lost its end meanwhile
+			}
+			s.waited = min(s.waited, now)
+			if st := o.untold(s, nil); st != nil && a.silent == 0 {
+				o.fail("a wait for the end of %s is over, and %s has not told a stream of it", s, st.n.on)
 			}
 		}
 	}
@@ -291,10 +384,11 @@ func (o *oracle) judge(a *attempt) {
 			o.refused(a, s)
 		}
 		o.counted(a, s)
-		if a.kind == signOut && s.id == idOf(a.token) && a.verdict == counterfoil.Valid {
+		switch { // of what was promised before a loss the answer came from the store that is none any more
+		case a.losses < o.losses:
+		case a.kind == signOut && a.verdict == counterfoil.Valid:
 			o.ack(s, a.n) // also if the store did not answer: this node refuses it from now on
-		}
-		if a.kind == signIn && a.given != "" && s.gone < never {
+		case a.kind == signIn && a.given != "" && s.gone < never:
 			o.ack(s, a.n)
 		}
 	}
@@ -335,6 +429,7 @@ func (o *oracle) admitted(a *attempt, s *session) {
 		o.fail("generation %d of %s was admitted by %s %v after it was retired", g, s, a.n.on, at-s.retired[g-1])
 	}
 	s.active = max(s.active, o.w.now())
+	s.admits = append(s.admits, admit{at, a.n})
 }
 
 // refused judges that a token was turned away: never a good one. G5, G9
@@ -342,9 +437,9 @@ func (o *oracle) refused(a *attempt, s *session) {
 	now := o.w.now()
 	g := s.generation(a.token)
 	switch {
-	case s.asked <= now || s.limbo || o.mayBeOver(s, now) || s.haunted:
+	case s.asked <= now || s.limbo || o.mayBeOver(s, now, a.arrived) || s.haunted:
 	case g > 0 && g <= len(s.retired):
-	case a.arrived <= o.w.strayed+6*time.Second && o.w.strayed > 0: // a former primary knows no sessions made since
+	case o.strayed(a.arrived): // a former primary knows no sessions made since
 	default:
 		o.fail("%s lives and was refused by %s", s, a.n.on)
 	}
@@ -355,10 +450,9 @@ func (o *oracle) counted(a *attempt, s *session) {
 	if a.kind != page || a.verdict != counterfoil.Valid {
 		return
 	}
-	stray := a.arrived <= o.w.strayed+6*time.Second && o.w.strayed > 0
 	if a.read {
 		o.w.seen["values"]++
-		if a.got > s.tried || a.got < a.least && a.terms == o.w.db.terms && !stray {
+		if a.got > s.tried || a.got < a.least && a.terms == o.w.db.terms && !o.strayed(a.arrived) {
 			o.fail("%s: %d additions are there; %d were acknowledged, %d tried", s, a.got, a.least, s.tried)
 		}
 	}
@@ -377,6 +471,11 @@ func (o *oracle) close() {
 			o.fail("%s did not notice that another server had taken over", n.on)
 		}
 	}
+	for _, s := range o.order {
+		if st := o.untold(s, nil); s.gone+o.w.plan.lease < o.w.now() && st != nil {
+			o.fail("all is well again, and %s has not told a stream of %s, which has ended", st.n.on, s)
+		}
+	}
 }
 
 // last judges a probe after all faults: the living get in, the others do not. G9
@@ -384,7 +483,7 @@ func (o *oracle) last(a *attempt) {
 	s := o.sessions[idOf(a.token)]
 	g := s.generation(a.token)
 	switch {
-	case s.limbo && s.gone == never || g == 0 || s.gone == never && (g < len(s.tokens) || o.mayBeOver(s, o.w.now())):
+	case s.limbo && s.gone == never || g == 0 || s.gone == never && (g < len(s.tokens) || o.mayBeOver(s, o.w.now(), a.arrived)):
 	case s.gone == never && a.verdict != counterfoil.Valid:
 		o.fail("all is well again, and %s gets verdict %d of %s", s, a.verdict, a.n.on)
 	case a.arrived > s.gone+o.w.plan.lease && a.verdict != counterfoil.Invalid: // its end may have been tried until now

@@ -34,6 +34,13 @@ type network struct {
 	base        time.Duration
 	late, later float64 // how many take up to 300 ms, and up to 4 s
 	lose, twice float64 // how many are lost on either way, and how many arrive a second time
+	hints       hinting
+}
+
+// hinting is how good the store's hints are.
+type hinting struct {
+	none              bool
+	lose, twice, late float64 // how many are lost, arrive a second time, and up to three leases late
 }
 
 func (n *network) travel(d *rand.Rand) time.Duration {
@@ -78,10 +85,12 @@ const (
 	outage   // of the store
 	failOver // x: 0 nothing lost, 1 as 0, and some machines still reach the former primary, 2 the last changes are lost
 	trim     // the log
+	open     // a stream, for d
+	push     // a hint out of nowhere
 	probe    // a check when all is well again
 )
 
-var kinds = [...]string{"sign-in", "check", "page", "sign-out", "revoke", "revoke of", "haunt", "cut off", "lag", "stop", "stop mid", "suspend", "step", "crash", "outage", "fail-over", "trim", "probe"}
+var kinds = [...]string{"sign-in", "check", "page", "sign-out", "revoke", "revoke of", "haunt", "cut off", "lag", "stop", "stop mid", "suspend", "step", "crash", "outage", "fail-over", "trim", "stream", "push", "probe"}
 
 func (m move) String() string {
 	return fmt.Sprintf("%8.3fs #%d %s node %d client %d for %v (%d)", m.at.Seconds(), m.n, kinds[m.kind], m.node, m.who, m.d, m.x)
@@ -109,6 +118,7 @@ func newPlan(seed uint64, about string) *plan {
 	if g.oneIn(2) {
 		p.net.lose, p.net.twice = g.Float64()*0.03, g.Float64()*0.05
 	}
+	p.net.hints = hinting{none: g.oneIn(3), lose: g.Float64() * 0.6, twice: g.Float64() * 0.4, late: g.Float64() * 0.5}
 	if about == "" {
 		about = [...]string{"rotation", "expiry", "expiry", "ends"}[min(g.IntN(16), 3)]
 	}
@@ -173,7 +183,13 @@ func (g *planner) scene(at time.Duration, who int) time.Duration {
 		g.add(at+g.upTo(end-at), page, g.node(), who, 0, g.IntN(2))
 	}
 	for range g.IntN(3) {
+		g.add(at+g.upTo(end-at), open, g.node(), who, L+g.upTo(3*L), 0)
+	}
+	for range g.IntN(3) {
 		g.trouble(end)
+	}
+	for range g.IntN(4) {
+		g.add(end+g.upTo(2*L), push, g.node(), 0, 0, 0)
 	}
 	wait := g.IntN(2)
 	switch g.IntN(6) {
@@ -310,5 +326,21 @@ func (g *planner) rotation() {
 	for range g.IntN(3) {
 		g.add(60*time.Second+g.upTo(140*time.Second), trim, 0, 0, 0, 0)
 	}
+	g.gap()
 	g.store()
+}
+
+// gap cuts a node off for longer than the log reaches back, while a session ends that it has streams of.
+func (g *planner) gap() {
+	who, node := g.p.clients, g.node()
+	g.p.clients++
+	cut := 12*time.Second + g.upTo(20*time.Second)
+	g.add(cut-10*time.Second, signIn, g.node(), who, 0, 0)
+	for range 1 + g.IntN(3) {
+		g.add(cut-g.upTo(5*time.Second), open, node, who, 40*time.Second+g.upTo(20*time.Second), 0)
+	}
+	g.add(cut, cutOff, node, 0, 25*time.Second+g.upTo(8*time.Second), 4*g.IntN(2))
+	g.add(cut+g.upTo(5*time.Second), revoke, g.node(), who, 0, 0)
+	g.add(cut+23*time.Second, trim, 0, 0, 0, 0)
+	g.add(cut+24*time.Second+g.upTo(8*time.Second), revokeOf, g.node(), who, 0, 1)
 }

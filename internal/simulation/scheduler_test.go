@@ -39,7 +39,7 @@ type task struct {
 	then  func() // what the scheduler does when it has ended
 	free  bool   // not to be stopped with its machine: it is the test's own
 
-	client *client // whose request it is
+	attempt *attempt // the request that it is; nil: none
 }
 
 // gate is where a task waits that something else than the scheduler woke.

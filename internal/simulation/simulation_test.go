@@ -7,12 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +19,8 @@ import (
 
 var (
 	firstSeed = flag.Uint64("seed", 0, "the first schedule")
-	howMany   = flag.Int("runs", 0, "how many schedules; 0: 2,000, or 100,000 with COUNTERFOIL_SOAK=1")
+	howMany   = flag.Int("runs", 2000, "how many schedules")
+	goOn      = flag.Bool("all", false, "go on after a schedule that breaks something, and say how many do")
 	about     = flag.String("about", "", "only schedules about: ends, expiry or rotation")
 	shorten   = flag.Bool("shrink", true, "leave out of a schedule that breaks something whatever it breaks without")
 	keep      = flag.String("keep", "", "only the moves of these numbers, as a failure prints them")
@@ -32,39 +31,32 @@ var (
 // reads show what was acknowledged; nobody whose session lives is turned away; what a 503 leaves alone
 // stays alone; and once all is well again everybody's session works on every node. R9–R12, R16–R21
 func TestG2Simulation(t *testing.T) { // G5, G9
-	runs := *howMany
-	if runs == 0 {
-		runs = 2000
-		if os.Getenv("COUNTERFOIL_SOAK") != "" {
-			runs = 100_000
-		}
-	}
 	keys := newKeys(t)
-	seen := tally{}
-	var mu sync.Mutex
-	var next atomic.Int64
+	r := &round{runs: *howMany, seen: tally{}, began: bubbleTime()}
 	t.Run("schedules", func(t *testing.T) {
 		for i := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint("worker ", i), func(t *testing.T) {
 				t.Parallel()
-				mine := tally{}
-				for n := next.Add(1) - 1; n < int64(runs); n = next.Add(1) - 1 {
+				for n, more := r.next(t); more; n, more = r.next(t) {
 					p := newPlan(*firstSeed+uint64(n), *about).only(*keep)
-					if broken := simulate(t, keys, p, variant{}, mine, nil); broken != "" {
-						next.Store(int64(runs))
+					seen := tally{}
+					broken := simulate(t, keys, p, variant{}, seen, nil)
+					r.add(seen, broken)
+					switch {
+					case broken != "" && *goOn:
+						t.Errorf("seed %d: %s", p.seed, broken)
+					case broken != "":
 						explain(t, keys, p, broken)
-						return
 					}
 				}
-				mu.Lock()
-				defer mu.Unlock()
-				seen.add(mine)
 			})
 		}
 	})
-	for _, what := range slices.Sorted(maps.Keys(seen)) {
-		t.Logf("%8d %s", seen[what], what)
+	r.say(t)
+	for _, what := range slices.Sorted(maps.Keys(r.seen)) {
+		t.Logf("%8d %s", r.seen[what], what)
 	}
+	runs, seen := r.runs, r.seen
 	if *about+*keep != "" || t.Failed() || runs < 500 {
 		return
 	}
@@ -80,6 +72,53 @@ var floors = map[string]int{
 	"admits": 30_000, "invalid": 30_000, "unknown": 8000, "ended": 1500, "admits after an end": 1000, "admits near the bound": 15,
 	"steps": 300, "suspensions": 150, "stops": 350, "crashes": 130, "fail-overs": 250, "losses": 80, "alarms": 600, "outages": 120,
 	"confirmed": 80, "settled": 80, "replays": 40, "expired": 90, "waits": 230, "shut out": 60, "values": 3500, "probes": 5000,
+	"hints": 5000, "streams told": 800,
+}
+
+// round is one run of the test: workers share it.
+type round struct {
+	runs  int
+	began time.Time
+
+	mu     sync.Mutex
+	begun  int
+	broken int
+	seen   tally
+}
+
+// next returns the number of the next schedule. Long rounds say now and then how far they are.
+func (r *round) next(t *testing.T) (n int, more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.begun >= r.runs || r.broken > 0 && !*goOn {
+		return 0, false
+	}
+	r.begun++
+	if r.begun%5000 == 0 && r.begun < r.runs {
+		t.Log(r.state())
+	}
+	return r.begun - 1, true
+}
+
+func (r *round) add(seen tally, broken string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen.add(seen)
+	if broken != "" {
+		r.broken++
+	}
+}
+
+func (r *round) say(t *testing.T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.Log(r.state())
+}
+
+// state says what was done so far; r is locked.
+func (r *round) state() string {
+	return fmt.Sprintf("%d of %d schedules from seed %d in %v: %d admissions and %d refusals judged, %d schedules broke something",
+		r.seen["runs"], r.runs, *firstSeed, bubbleTime().Sub(r.began).Round(time.Second), r.seen["admits"], r.seen["invalid"], r.broken)
 }
 
 func newKeys(t *testing.T) *keyring.Ring {

@@ -174,7 +174,7 @@ func (w *world) do(m move) {
 	on := w.machines[m.node%len(w.machines)]
 	n := w.nodes[on.name]
 	switch m.kind {
-	case signIn, check, page, signOut, revoke, revokeOf, haunt:
+	case signIn, check, page, signOut, revoke, revokeOf, haunt, open:
 		on.reach(func() {
 			if n := w.nodes[on.name]; n != nil {
 				w.clients[m.who].act(w, m, n)
@@ -222,6 +222,12 @@ func (w *world) do(m move) {
 			n.crash()
 			w.after(m.d, func() { w.start(on) })
 		}
+	case push:
+		for _, ch := range slices.Clone(w.db.channels) {
+			if ch.l.on == on {
+				ch.deliver()
+			}
+		}
 	case outage:
 		w.seen["outages"]++
 		w.db.down = true
@@ -264,6 +270,11 @@ func (w *world) failOver(m move) {
 				}
 			})
 		}
+		for _, ch := range w.db.channels {
+			if dice(w.plan.seed, m.n, uint64(ch.l.node.number), 5).IntN(2) == 0 { // else it stays open, and silent
+				ch.breaks()
+			}
+		}
 		w.db.failOver(lost)
 		w.db.down = false
 		w.seen["fail-overs"]++
@@ -275,7 +286,7 @@ func (w *world) failOver(m move) {
 		w.trace("another server has taken over; %d changes were lost", lost)
 		if m.x == 2 {
 			w.seen["losses"]++
-			w.oracle.lost()
+			w.oracle.lost(w.db.former)
 		}
 	})
 }
