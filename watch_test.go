@@ -86,9 +86,9 @@ func TestG2WaitForStreams(t *testing.T) { // R17
 		behind      int
 	}{
 		{"a gap", trim, 0, 0, lease / 2, 0},
-		{"a gap, and records are slow to come", trim, lease * 4 / 5, lease * 4 / 5, lease * 12 / 10, 0},
+		{"a gap, and records are slow to come", trim, lease * 4 / 5, lease * 4 / 5, lease * 15 / 10, 0},
 		{"a gap, and records do not come", trim, 10 * lease, 2 * lease, lease * 22 / 10, 1},
-		{"another log, and records are slow to come", rename, lease * 4 / 5, lease * 4 / 5, lease * 12 / 10, 0},
+		{"another log, and records are slow to come", rename, lease * 4 / 5, lease * 4 / 5, lease * 15 / 10, 0},
 		{"another log, and records do not come", rename, 10 * lease, 2 * lease, lease * 22 / 10, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
