@@ -6,24 +6,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// insertEntries puts entries at the positions that the transaction has just taken, the last of them
-// at the head.
-const insertEntries = "INSERT INTO cf_log (seq, " + entryColumns + ") " +
+// insertEntries takes positions of the log and puts entries there, the last of them at the head.
+const insertEntries = "WITH h AS (UPDATE cf_log_head SET seq = seq + $1::bigint RETURNING seq), l AS (INSERT INTO cf_log (seq, " + entryColumns + ") " +
 	"SELECT h.seq - $1::bigint + e.n, $2::smallint, e.kind, e.op, e.session, e.subject, e.actor, e.parent, e.root, e.spared, e.epoch, e.revision, e.reason, e.time, e.detail_key, e.detail " +
-	"FROM cf_log_head h, unnest($3::smallint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], " +
+	"FROM h, unnest($3::smallint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], " +
 	"$11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], $16::bytea[]) " +
-	"WITH ORDINALITY AS e(kind, op, session, subject, actor, parent, root, spared, epoch, revision, reason, time, detail_key, detail, n)"
+	"WITH ORDINALITY AS e(kind, op, session, subject, actor, parent, root, spared, epoch, revision, reason, time, detail_key, detail, n)) SELECT seq FROM h"
 
 // append writes the entries at the next positions of the log with the commit, and puts the new head
 // into seq. It comes once in a transaction, after everything that may wait for others: from here on
 // everybody waits for this one.
 func (t *tx) append(entries []counterfoil.Entry, seq *uint64) {
-	t.last.Queue("UPDATE cf_log_head SET seq = seq + $1 RETURNING seq", len(entries)).QueryRow(func(row pgx.Row) error {
-		var head int64
-		err := row.Scan(&head)
-		*seq = uint64(head)
-		return err
-	})
 	var (
 		kinds                                                       []int16
 		ops, sessions, subjects, actors, parents, roots, spared, ds [][]byte
@@ -39,7 +32,12 @@ func (t *tx) append(entries []counterfoil.Entry, seq *uint64) {
 		reasons, times, keys = append(reasons, string(e.Reason)), append(times, e.Time.UnixMilli()), append(keys, int64(e.DetailKey))
 	}
 	t.last.Queue(insertEntries, len(entries), counterfoil.EntryVersion, kinds, ops, sessions, subjects, actors, parents, roots, spared,
-		epochs, revisions, reasons, times, keys, ds)
+		epochs, revisions, reasons, times, keys, ds).QueryRow(func(row pgx.Row) error {
+		var head int64
+		err := row.Scan(&head)
+		*seq = uint64(head)
+		return err
+	})
 }
 
 // answered is what a change was answered with.

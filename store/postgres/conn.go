@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -138,12 +140,17 @@ func queue(b *pgx.Batch, locks []lock) {
 		}
 		return 0
 	})
-	for _, l := range locks {
+	var calls []string // made in the order in which they stand
+	var numbers []any
+	for i, l := range locks {
+		call := "pg_advisory_xact_lock"
 		if l.shared {
-			b.Queue("SELECT pg_advisory_xact_lock_shared($1)", l.number)
-		} else {
-			b.Queue("SELECT pg_advisory_xact_lock($1)", l.number)
+			call = "pg_advisory_xact_lock_shared"
 		}
+		calls, numbers = append(calls, fmt.Sprintf("%s($%d)", call, i+1)), append(numbers, l.number)
+	}
+	if len(calls) > 0 {
+		b.Queue("SELECT "+strings.Join(calls, ", "), numbers...)
 	}
 }
 
