@@ -41,8 +41,10 @@ bench-stores:
 bench-scale:
 	scripts/bench scale
 
-# The long versions: crash loops of hundreds of kills and fuzzers for minutes. Takes hours.
+# The long versions: 100,000 simulated schedules, crash loops of hundreds of kills and fuzzers for
+# minutes. Takes hours.
 soak: bootstrap
+	go test -run Simulation -v -runs 100000 -timeout 4h ./internal/simulation
 	COUNTERFOIL_SOAK=1 go test -race -p 1 -timeout 4h ./...
 	COUNTERFOIL_SOAK=1 scripts/modules
 	scripts/fuzz 5m
