@@ -15,7 +15,7 @@ import (
 //
 // The number that counts for one who knows his password is Pair: it belongs to one account and one
 // address (of IPv6, the /64), and nobody else can use it up. Account bounds what many addresses
-// together can try; past it each address has Strict attempts left instead of Pair. So an attacker can
+// together can try; past it each address (of IPv6, the /48) has Strict attempts left instead of Pair. So an attacker can
 // slow an owner down only from the owner's own address, and never lock him out for good. Success
 // forgives what was counted for the account; of the address' number it gives back its own alone, or
 // anybody with an account could guess at all others without end.
@@ -57,16 +57,18 @@ type attempts struct {
 }
 
 func attemptsOf(name string, from netip.Addr, at time.Time) attempts {
-	block := "unknown"
+	block, site := "unknown", "unknown"
 	if from = from.Unmap().WithZone(""); from.Is4() {
-		block = from.String()
+		block, site = from.String(), from.String()
 	} else if p, err := from.Prefix(64); err == nil && from.IsValid() {
-		block = p.String() // one customer usually has at least a /64
+		block = p.String() // one customer usually has at least a /64,
+		p, _ = from.Prefix(48)
+		site = p.String() // and whoever guesses in earnest the 65,536 of a /48
 	}
 	return attempts{
 		at:      at,
 		pair:    attemptKey("pair", name, block),
-		strict:  attemptKey("strict", name, block),
+		strict:  attemptKey("strict", name, site),
 		address: attemptKey("address", "", block),
 		account: attemptKey("account", name, ""),
 	}

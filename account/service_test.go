@@ -195,6 +195,18 @@ func TestLimits(t *testing.T) {
 		limited(t, s, "alice", netip.MustParseAddr("2001:db8::ffff"))
 		good(t, s, "alice", netip.MustParseAddr("2001:db8:0:1::1"))
 	})
+	t.Run("a /48 has one share of what is left when many guess", func(t *testing.T) {
+		s, _ := newService(t)
+		add(t, s, "alice")
+		for i := range 100 {
+			fail(t, s, "alice", netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 1)
+		}
+		for i := range 2 {
+			fail(t, s, "alice", netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::1", i)), 1)
+		}
+		limited(t, s, "alice", netip.MustParseAddr("2001:db8:0:ffff::1"))
+		good(t, s, "alice", netip.MustParseAddr("2001:db8:1::1"))
+	})
 	t.Run("mapped IPv4 is IPv4", func(t *testing.T) {
 		s, _ := newService(t)
 		add(t, s, "alice")

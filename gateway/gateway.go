@@ -88,6 +88,11 @@ func New(ctx context.Context, cfg Config) (*Gateway, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
+	if u := cfg.Upstream; u != nil && u.Path != "" && u.Path[0] != '/' { // as URL.JoinPath leaves it
+		rooted := *u
+		rooted.Path, rooted.RawPath = "/"+u.Path, ""
+		g.cfg.Upstream = &rooted
+	}
 	files, err := newAssets(g.cfg.Prefix)
 	if err != nil {
 		return nil, err

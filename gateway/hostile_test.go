@@ -76,6 +76,30 @@ func TestRequestTargets(t *testing.T) {
 	}
 }
 
+// An application in a folder is left neither by dots nor by their other spellings.
+func TestNobodyLeavesTheFolder(t *testing.T) {
+	s := behind(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "at %s", r.URL.Path) },
+		func(c *gateway.Config) { c.Upstream = c.Upstream.JoinPath("/shop") })
+	token := s.signedIn(alice).token()
+	for target, want := range map[string]string{
+		"/":                "at /shop/",
+		"/a/b..c/.hidden":  "at /shop/a/b..c/.hidden",
+		"/...":             "at /shop/...",
+		"/../admin":        "400 Bad Request",
+		"/a/..":            "400 Bad Request",
+		"/%2e%2e/admin":    "400 Bad Request",
+		"/..%2fadmin":      "400 Bad Request",
+		"/..%5cadmin":      "400 Bad Request",
+		"/..;x=1/admin":    "400 Bad Request",
+		"/a/b/../../../ad": "400 Bad Request",
+	} {
+		got := s.raw(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nCookie: __Host-Http-session=%s\r\n\r\n", target, s.host(), token))
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %q", target, got)
+		}
+	}
+}
+
 // CGI-like interfaces make an underscore of every sign in a field's name.
 func TestIdentityUnderOtherSigns(t *testing.T) {
 	s := behind(t, echo)

@@ -34,7 +34,12 @@ func (g *Gateway) proxy() http.Handler {
 		ModifyResponse: g.incoming,
 		ErrorHandler:   g.upstreamFailed,
 	}
+	below := strings.Trim(g.cfg.Upstream.Path, "/") != ""
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if below && climbs(r.URL.Path) {
+			g.fail(w, r, noAddress)
+			return
+		}
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
 		s := &stream{session: g.sessions.FromContext(r.Context()), cancel: cancel, over: ctx.Done(), done: make(chan struct{})}
@@ -44,6 +49,17 @@ func (g *Gateway) proxy() http.Handler {
 		cancel(nil)
 		s.wait()
 	})
+}
+
+// climbs reports whether path has a segment that applications read as the folder above: what the
+// operator put behind us is a folder of the application, and stays the only one. Browsers send none.
+func climbs(path string) bool {
+	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if name, _, _ := strings.Cut(segment, ";"); name == ".." { // servlets cut parameters off
+			return true
+		}
+	}
+	return false
 }
 
 // stream is one proxied exchange that may last longer than its session.

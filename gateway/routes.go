@@ -42,7 +42,7 @@ func (g *Gateway) routes() http.Handler {
 		case r.Method == http.MethodConnect || r.Method == http.MethodTrace: // tunnels and echoes are nobody's need
 			g.fail(w, r, fault{status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Not this way"})
 		case r.URL.Opaque != "" || path != "" && path[0] != '/': // GET http:x, GET *: no path of ours or anybody's
-			g.fail(w, r, fault{status: http.StatusBadRequest, code: "bad_target", title: "This is no address"})
+			g.fail(w, r, noAddress)
 		case path == checkPath:
 			g.checkRequest(w, r)
 		case g.pages.assets.serve(w, r):
