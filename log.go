@@ -3,7 +3,9 @@ package counterfoil
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"io"
+
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
@@ -74,8 +76,22 @@ type Entry struct {
 	Reason Reason
 	Time   time.Time // UTC, whole milliseconds
 
+	Request RequestID // what the entry was written by; set by the store, zero in most
+
 	DetailKey keyring.KeyID // the key that sealed Detail; zero: there is none
 	Detail    []byte        // what the audit shows beside: who, from where; opens with the keyring
+}
+
+// RequestID names a request of a store to a storage under it that keeps a record of requests. The first
+// 8 bytes are the same in all of one process' store, see [Capabilities]. Zero: there is none.
+type RequestID [16]byte
+
+// String returns 32 hexadecimal digits; "" for the zero RequestID.
+func (id RequestID) String() string {
+	if id == (RequestID{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
 }
 
 // MaxExcept is how many sessions an ended-subject entry can spare.

@@ -221,6 +221,10 @@ type Capabilities struct {
 	Durable      bool // what is acknowledged survives a crash of the process and of the machine
 	Linearizable bool // reads see every acknowledged change; false: only usually
 	Shared       bool // other managers may write to it too, so values must not be cached
+
+	// Requests is how the text of the [RequestID] of each request that this Store makes begins; "": its
+	// requests have none.
+	Requests string
 }
 
 // Advice is what a store says of the server under it, to whoever operates that. A store that has some

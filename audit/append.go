@@ -17,6 +17,7 @@ func (x *Exporter) begin(first Line) error {
 	x.state.tail.Chain = x.state.chain.String()
 	x.state.tail.First = x.state.tail.Number + 1
 	first.Time, first.Log = x.now(), clip(x.state.log, 128)
+	first.Requests = clip(x.cfg.Store.Capabilities().Requests, 64)
 	return x.seal(first)
 }
 

@@ -129,7 +129,7 @@ func (x *Exporter) restart(ctx context.Context, why string, page counterfoil.Pag
 func (x *Exporter) entryLine(e counterfoil.Entry) Line {
 	ev, readable := x.cfg.Describe(e)
 	l := eventLine(ev)
-	l.Seq, l.Unreadable = e.Seq, !readable
+	l.Seq, l.Request, l.Unreadable = e.Seq, e.Request.String(), !readable
 	if l.Kind == "" {
 		l.Kind = fmt.Sprintf("entry-%d", e.Kind)
 	}

@@ -48,6 +48,8 @@ type Line struct {
 	Level       int      `json:"level,omitempty"`
 	Count       int      `json:"count,omitempty"`
 
+	Request string `json:"request,omitempty"` // the store's request to its storage that wrote the entry, in hex
+
 	Except []string `json:"except,omitempty"` // ended-many: sessions that it spared
 
 	// Unreadable: the entry's detail did not open, its key is gone; SubjectHash is all that is known
@@ -62,6 +64,8 @@ type Line struct {
 	Missing   uint64 `json:"missing,omitempty"`    // recover: the store knows a last line of this number that the file does not have
 
 	Log string `json:"log,omitempty"` // begin, recover, store: incarnation of the store's log that Seq counts in from here on
+
+	Requests string `json:"requests,omitempty"` // begin, recover: how the IDs of this process' requests to the storage begin
 
 	LostFrom uint64 `json:"lost_from,omitempty"` // gap: first position lost
 	LostTo   uint64 `json:"lost_to,omitempty"`   // gap: last position lost

@@ -160,18 +160,23 @@ func (f *fixture) head() uint64 {
 	return p.Head
 }
 
-// after returns all entries after since and checks that they are dense.
+// after returns all entries after since and checks that they are dense, and that each names the
+// request that wrote it exactly if the store says that its requests have IDs. These it leaves out.
 func (f *fixture) after(since uint64) []counterfoil.Entry {
 	f.Helper()
 	var all []counterfoil.Entry
 	for {
 		p, err := f.s.Log(f.ctx, since, 100)
 		f.ok(err)
-		for _, e := range p.Entries {
+		for i, e := range p.Entries {
 			if e.Seq != since+1 {
 				f.Fatalf("entry %d follows %d", e.Seq, since)
 			}
 			since = e.Seq
+			if id, begin := e.Request.String(), f.s.Capabilities().Requests; (id == "") != (begin == "") {
+				f.Fatalf("entry %d was written by request %q, and this store's begin with %q", e.Seq, id, begin)
+			}
+			p.Entries[i].Request = counterfoil.RequestID{}
 		}
 		all = append(all, p.Entries...)
 		if since >= p.Head {

@@ -101,8 +101,8 @@ func TestKeyFileRemoved(t *testing.T) {
 	cf("audit", "verify", "--data", dir).Want(t, 0, "not verifiable")
 }
 
-// C3, C15, CD8: files and folder of a first start are ours alone, whatever the umask, and there
-// before the first answer.
+// C3, C15, CD8: files and folder of a first start, its store among them, are ours alone, whatever the
+// umask, and there before the first answer. P74
 func TestFilesOfAFirstStart(t *testing.T) {
 	dir := folder(t)
 	old := syscall.Umask(0)

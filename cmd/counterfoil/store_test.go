@@ -252,6 +252,51 @@ func TestStartWaitsForTheStore(t *testing.T) {
 	s.Stop()
 }
 
+// P76, D1: a storage that is asked for and not ready refuses the start, after a bounded number of tries.
+// There is no other store that sessions, or the ends of sessions, could go to meanwhile, and nothing to
+// ask for one with.
+func TestNoFallback(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := free.Addr().String()
+	free.Close()
+	key, _ := wrappingKey(t)
+	env := []string{"COUNTERFOIL_KEY_FILE=" + key, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "AZURE_STORAGE_KEY=YQ=="}
+	for _, dsn := range []string{
+		"s3://bucket/p?endpoint=http://" + nobody, "gs://bucket/p?endpoint=http://" + nobody,
+		"azblob://box/p?account=name&endpoint=http://" + nobody, "postgres://cf@" + nobody + "/cf", "redis://" + nobody,
+	} {
+		t.Run(dsn[:2], func(t *testing.T) {
+			t.Parallel()
+			dir := folder(t)
+			_, begin := clock.Now()
+			o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn, "--store-wait", "1s").With(env...).Run(t)
+			if _, end := clock.Now(); o.Code != 4 || o.Out != "" || !strings.Contains(o.Err, "does not answer (") || end-begin > 5*time.Second {
+				t.Errorf("after %v exit code %d: %s", end-begin, o.Code, o)
+			}
+			if left, err := filepath.Glob(filepath.Join(dir, "sessions.db*")); err != nil || len(left) > 0 {
+				t.Errorf("a store was made in its place: %v, %v", left, err)
+			}
+		})
+	}
+	dir := folder(t)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "counterfoil.yaml"), []byte("fallback: local\nstore_fallback: \"memory:\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := cf("serve", "--dev", "--data", dir, "--fallback", "local").Want(t, 2, "--fallback: no such flag")
+	for _, name := range []string{"fallback", "store_fallback"} {
+		if !strings.Contains(o.Err, name+": unknown field") {
+			t.Errorf("%s is not refused: %s", name, o.Err)
+		}
+	}
+}
+
 // Two nodes with different keys on one store: the second is told so in words and refused, unless the
 // key is replaced on purpose. A rotated key is the same key file.
 func TestOneKeyForAllNodes(t *testing.T) {

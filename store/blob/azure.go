@@ -41,7 +41,7 @@ func openAzure(p Place, o Options) (*azure, error) {
 		return nil, err
 	}
 	a := &azure{prefix: p.Path, container: "/" + p.Bucket}
-	a.web = web{client: newClient(), base: base}
+	a.web = web{client: newClient(), base: base, idHeader: "X-Ms-Client-Request-Id"}
 	dated := func(r *http.Request) {
 		wall, _ := o.Clock.Now()
 		r.Header.Set("X-Ms-Date", wall.UTC().Format(http.TimeFormat))

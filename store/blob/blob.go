@@ -47,9 +47,10 @@ type Options struct {
 // Store is a [counterfoil.Store] in object storage. It is safe for use by many goroutines. All calls
 // that wait are answered together, by one request to the storage.
 type Store struct {
-	bucket bucket
-	clock  counterfoil.Clock
-	root   string // names the store
+	bucket   bucket
+	clock    counterfoil.Clock
+	requests *requests
+	root     string // names the store
 
 	calls   chan *call
 	closing chan struct{}
@@ -96,8 +97,9 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error) {
+	ids := newRequests()
 	s := &Store{
-		bucket: retrying{b, clock}, clock: clock,
+		bucket: retrying{b, clock, ids}, clock: clock, requests: ids,
 		calls: make(chan *call), closing: make(chan struct{}), stopped: make(chan struct{}),
 		seen: look{mono: -2 * maxBehind}, own: own{m: map[string]polled{}},
 	}
@@ -165,7 +167,7 @@ func beginning(ctx context.Context, b bucket) (string, error) {
 
 // Capabilities says that the store is durable, linearizable and shared.
 func (s *Store) Capabilities() counterfoil.Capabilities {
-	return counterfoil.Capabilities{Durable: true, Linearizable: true, Shared: true}
+	return counterfoil.Capabilities{Durable: true, Linearizable: true, Shared: true, Requests: s.requests.String()}
 }
 
 // Accounts returns the accounts kept beside the sessions. They end with the Store.

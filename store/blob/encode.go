@@ -177,6 +177,7 @@ func encodeEntry(x *counterfoil.Entry) []byte {
 	e.time(x.Time)
 	e.number(uint64(x.DetailKey))
 	e.bytes(x.Detail)
+	e.fixed(x.Request)
 	return e.b
 }
 
@@ -186,7 +187,7 @@ func decodeEntry(seq uint64, b []byte) (counterfoil.Entry, error) {
 		Seq: seq, Version: uint8(d.small(255)), Kind: counterfoil.EntryKind(d.small(255)),
 		Op: d.fixed(), Session: d.fixed(), Subject: d.fixed(), Actor: d.fixed(), Parent: d.fixed(), Root: d.fixed(),
 		Except: d.ids(), Epoch: d.number(), Revision: d.number(),
-		Reason: counterfoil.Reason(d.bytes()), Time: d.time(), DetailKey: d.key(), Detail: d.bytes(),
+		Reason: counterfoil.Reason(d.bytes()), Time: d.time(), DetailKey: d.key(), Detail: d.bytes(), Request: d.fixed(),
 	}
 	return x, d.over("an entry of the log")
 }

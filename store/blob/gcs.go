@@ -27,7 +27,7 @@ func openGCS(p Place, o Options) (*gcs, error) {
 		return nil, err
 	}
 	g := &gcs{prefix: p.Path, bucket: p.Bucket}
-	g.web = web{client: newClient(), base: base}
+	g.web = web{client: newClient(), base: base, idHeader: "X-Goog-Custom-Audit-Request"}
 	tokens := newGoogleTokens(g.client, o)
 	g.sign = func(ctx context.Context, r *http.Request, _ []byte) error {
 		if base.Scheme != "https" {

@@ -12,12 +12,15 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil"
 )
 
 // web sends requests to a storage's HTTP interface.
 type web struct {
-	client *http.Client
-	base   *url.URL
+	client   *http.Client
+	base     *url.URL
+	idHeader string // where the storage looks for a request's ID; "": in the user agent alone
 	// sign adds what proves who asks.
 	sign func(ctx context.Context, r *http.Request, body []byte) error
 }
@@ -69,6 +72,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	asked  counterfoil.RequestID // the ID of the request; zero: it had none
 }
 
 // send makes one request. An error is temporary unless ctx ended.
@@ -88,6 +92,7 @@ func (w *web) sendTo(ctx context.Context, method, path, escaped string, query ur
 	for name, values := range header {
 		r.Header[name] = values
 	}
+	w.name(r)
 	if err := w.sign(ctx, r, body); err != nil {
 		return nil, err
 	}
@@ -114,7 +119,7 @@ func roundTrip(client *http.Client, r *http.Request) (*answer, error) {
 	if len(data) > maxObject {
 		return nil, fmt.Errorf("%w (bigger than %d MiB)", ErrDamaged, maxObject>>20)
 	}
-	return &answer{resp.StatusCode, resp.Header, data}, nil
+	return &answer{resp.StatusCode, resp.Header, data, requestOf(r.Context())}, nil
 }
 
 // fault is an answer that is no success, in words; what the storage says is quoted in part.
@@ -122,7 +127,7 @@ func (a *answer) fault(code string) error {
 	if code == "" {
 		code = http.StatusText(a.status)
 	}
-	err := fmt.Errorf("blob: the storage answers %d (%.100q)", a.status, code)
+	err := fmt.Errorf("blob: the storage answers %d (%.100q) to request %s, its own name for that is %.100q", a.status, code, a.asked, a.theirs())
 	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout {
 		return temporary{err}
 	}

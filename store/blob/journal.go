@@ -2,7 +2,6 @@ package blob
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -151,7 +150,7 @@ func (s *Store) round(calls []*call) {
 // attempt runs calls and commits them. It returns those for which there was no room. If another
 // node's object is there, nothing has happened.
 func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, there *batch, err error) {
-	t := &tx{s: s.state}
+	t := &tx{s: s.state, id: s.requests.next()}
 	for i, c := range calls {
 		if t.size > roundBytes {
 			left = calls[i:]
@@ -187,13 +186,12 @@ func (s *Store) commit(ctx context.Context, t *tx) (there *batch, err error) {
 		}
 		return there, err
 	}
-	b := batch{n: n, prev: s.state.last, changes: t.changes}
-	rand.Read(b.id[:])
+	b := batch{n: n, prev: s.state.last, id: writeID(t.id), changes: t.changes}
 	data := b.encode()
 	if len(data) > maxObject {
 		return nil, fmt.Errorf("blob: a change of %d MiB; %d are allowed", len(data)>>20, maxObject>>20)
 	}
-	err = s.bucket.create(ctx, numbered(journalDir, n), data)
+	err = s.bucket.create(under(ctx, t.id), numbered(journalDir, n), data)
 	if errors.Is(err, errTaken) {
 		// Perhaps by ourselves, if an earlier answer was lost.
 		if there, err = readBatch(ctx, s.bucket, n); err == nil && there.id != b.id {

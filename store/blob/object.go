@@ -16,7 +16,7 @@ type change struct {
 
 func (c change) size() int { return 8 + len(c.key) + len(c.value) }
 
-// writeID tells who wrote an object: random, new for each.
+// writeID tells who wrote an object, and is new for each: of the journal, the ID of the request.
 type writeID [16]byte
 
 // batch is one object of the journal: the changes that were committed together.

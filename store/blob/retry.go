@@ -24,7 +24,8 @@ func (t temporary) Is(target error) bool { return target == counterfoil.ErrUnava
 // is told errTaken, and whoever asked reads the object back and finds its own name.
 type retrying struct {
 	bucket
-	clock counterfoil.Clock
+	clock    counterfoil.Clock
+	requests *requests
 }
 
 const (
@@ -36,6 +37,7 @@ const (
 )
 
 func (r retrying) again(ctx context.Context, do func(context.Context) error) error {
+	ctx = r.requests.under(ctx)
 	for i := 0; ; i++ {
 		try, cancel := context.WithTimeout(ctx, firstTry<<i)
 		err := do(try)

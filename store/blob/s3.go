@@ -171,7 +171,7 @@ func (s *s3) list(ctx context.Context, prefix, after string, do func(object) err
 	}
 }
 
-// sign is AWS Signature Version 4 over all headers that are set.
+// sign is AWS Signature Version 4 over all headers that are set but the user agent.
 func (s *s3) sign(ctx context.Context, r *http.Request, body []byte) error {
 	key, err := s.keys.get(ctx)
 	if err != nil {
@@ -192,7 +192,9 @@ func signV4(r *http.Request, body []byte, key s3Key, region, service string, now
 	}
 	names := []string{"host"}
 	for name := range r.Header {
-		names = append(names, strings.ToLower(name))
+		if name != "User-Agent" { // which those on the way may change
+			names = append(names, strings.ToLower(name))
+		}
 	}
 	slices.Sort(names)
 	var canonical strings.Builder

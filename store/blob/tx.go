@@ -12,6 +12,7 @@ import (
 // so that each call sees what those before it did, and are taken back if the commit fails.
 type tx struct {
 	s       *state
+	id      counterfoil.RequestID // of the request that is to commit them
 	changes []change
 	undo    []func()
 	size    int
@@ -40,7 +41,7 @@ func (t *tx) back(n int) {
 
 // append adds an entry to the log and returns its position.
 func (t *tx) append(e counterfoil.Entry) uint64 {
-	e.Version = counterfoil.EntryVersion
+	e.Version, e.Request = counterfoil.EntryVersion, t.id
 	seq := t.s.head() + 1
 	t.set(kindEntry, binary.AppendUvarint(nil, seq), encodeEntry(&e))
 	return seq
