@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
-
 	"time"
 
 	"github.com/counterfoil/counterfoil/keyring"
