@@ -247,11 +247,24 @@ func TestG2WaitForNodeThatOthersFenced(t *testing.T) { // R17
 		t.Fatal(err)
 	}
 	p.links[1].cut = true
-	if w := p.end(nil); w.Took < lease || w.Took > lease*112/100 {
+	if w := p.end(nil); w.Took < lease || w.Took > lease*112/100 || w.Nodes != 1 || w.Fenced != 0 {
 		t.Errorf("it took %+v", w)
 	}
 	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
 		t.Error("it admits after Wait")
+	}
+}
+
+// A node that stands still is waited for, and shut out, once: who waits a lease later waits for nobody.
+func TestWaitForSilentNodeOnce(t *testing.T) { // R17
+	p := newPeers(t, lease, lease)
+	p.links[1].cut = true
+	if w := p.end(nil); w.Took < lease || w.Nodes != 2 || w.Fenced != 1 {
+		t.Errorf("it took %+v", w)
+	}
+	p.clock.Advance(lease)
+	if w := p.end(nil); w.Took > lease/10 || w.Nodes != 1 || w.Fenced != 0 {
+		t.Errorf("the second took %+v", w)
 	}
 }
 

@@ -2,7 +2,6 @@ package counterfoil
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -38,12 +37,12 @@ func (r Revocation) Wait(ctx context.Context) (Waited, error) {
 	if r.m == nil || !r.m.shared {
 		return Waited{Nodes: 1}, ctx.Err()
 	}
-	w := waiting{r: r, nodes: -1}
+	w := waiting{r: r}
 	most := r.m.leaseLength / 10
 	for pause := 10 * time.Millisecond; ; pause = min(pause+pause/2, most) {
 		next := w.look(ctx)
 		if next <= 0 {
-			return Waited{w.nodes, w.fenced, w.behind, w.elapsed()}, nil
+			return w.over(), nil
 		}
 		if err := r.m.pause(ctx, min(pause, next)); err != nil {
 			return Waited{}, err
@@ -53,13 +52,13 @@ func (r Revocation) Wait(ctx context.Context) (Waited, error) {
 
 // waiting is the state of one Wait.
 type waiting struct {
-	r      Revocation
-	nodes  int
-	fenced int
-	behind int
-	polled bool              // since the revocation: this node knows the log that it is in
-	began  time.Duration     // elapsed at the first look
-	beats  map[string]uint64 // of the nodes still waited for, as they were then; nil: not looked yet
+	r       Revocation
+	working map[string]bool // the nodes that were not fenced at the first look; nil: not looked yet
+	fenced  int
+	behind  int
+	polled  bool              // since the revocation: this node knows the log that it is in
+	began   time.Duration     // elapsed at the first look
+	beats   map[string]uint64 // of the nodes still waited for, as they were then
 }
 
 // patience is how long a lease of l can hold by any clock that is right within a hundredth: those
@@ -70,6 +69,14 @@ func patience(l time.Duration) time.Duration { return l + l/100 }
 func (w *waiting) elapsed() time.Duration {
 	_, mono := w.r.m.clock.Now()
 	return mono - w.r.done
+}
+
+func (w *waiting) over() Waited {
+	nodes := len(w.working)
+	if w.working == nil {
+		nodes = -1
+	}
+	return Waited{nodes, w.fenced, w.behind, w.elapsed()}
 }
 
 // look asks the store who has acknowledged, and returns how long somebody may still have to be waited
@@ -87,11 +94,14 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 		m.unavailable("nodes", err)
 		return patience(maxLease) - elapsed
 	}
-	first := w.beats == nil
+	first := w.working == nil
 	if first {
-		w.began = elapsed
-		w.beats = make(map[string]uint64, len(all))
-		w.nodes = len(slices.DeleteFunc(slices.Clone(all), func(n Node) bool { return n.Fenced }))
+		w.began, w.working = elapsed, make(map[string]bool, len(all))
+		for _, n := range all {
+			if !n.Fenced {
+				w.working[n.Name] = true
+			}
+		}
 	}
 	out := m.shutOut.look(all, w.r.done+elapsed)
 	left := time.Duration(0)
@@ -116,7 +126,7 @@ func (w *waiting) look(ctx context.Context) time.Duration {
 		switch {
 		case over > 0:
 		case n.Fenced:
-			if !first {
+			if w.working[n.Name] {
 				w.fenced++ // by another
 			}
 			continue
@@ -166,12 +176,24 @@ func (s *shutOut) look(all []Node, now time.Duration) (known map[string]time.Dur
 	return known
 }
 
+// note is for a node that was fenced by this one, now: nobody who waits later begins to count then.
+func (s *shutOut) note(node string, now time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since == nil {
+		s.since = make(map[string]time.Duration)
+	}
+	s.since[node] = now
+}
+
 // fence shuts out a node that was silent for longer than its lease.
 func (m *Manager) fence(ctx context.Context, node string) bool {
 	if err := m.store.Fence(ctx, node); err != nil {
 		m.unavailable("fence", err)
 		return false
 	}
+	_, now := m.clock.Now()
+	m.shutOut.note(node, now)
 	m.log.Warn("a node that no longer polls was shut out; it joins again when it is back", "node", node)
 	return true
 }

@@ -13,13 +13,14 @@ import (
 // first the credential is written under its next epoch, then the sessions of lower epochs are ended.
 // A sign-in that proved the old password meanwhile is refused by the manager, or ended. Both steps are
 // repeated until their outcome is known or ctx ends; the session that asked for the change ends too
-// and is to be replaced by a new one of the account's new epoch.
+// and is to be replaced by a new one of the account's new epoch. Other nodes refuse the old sessions
+// within their leases; wait with the Revocation until they all do.
 //
 // [ErrNotFound], *[PasswordError]. With any other error the change may have happened.
-func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name, password string) (*Account, error) {
+func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name, password string) (*Account, counterfoil.Revocation, error) {
 	name, hash, err := s.credential(ctx, name, password)
 	if err != nil {
-		return nil, err
+		return nil, counterfoil.Revocation{}, err
 	}
 	a, err := s.change(ctx, name, func(a *Account) bool {
 		if a.Password == hash { // an earlier try did it; only its answer was lost
@@ -29,17 +30,19 @@ func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name,
 		return true
 	})
 	if err != nil {
-		return nil, err
+		return nil, counterfoil.Revocation{}, err
 	}
-	return a, s.end(ctx, m, counterfoil.AllOf(a.Name).Before(a.Epoch), counterfoil.ReasonPasswordChanged)
+	rv, err := s.end(ctx, m, counterfoil.AllOf(a.Name).Before(a.Epoch), counterfoil.ReasonPasswordChanged)
+	return a, rv, err
 }
 
 // SetDisabled disables an account, which ends its sessions and refuses its sign-ins as if the password
-// were wrong, or enables it again. [ErrNotFound]. With any other error the change may have happened.
-func (s *Service) SetDisabled(ctx context.Context, m *counterfoil.Manager, name string, disabled bool) (*Account, error) {
+// were wrong, or enables it again. The Revocation is as that of SetPassword, and zero for who was
+// enabled. [ErrNotFound]. With any other error the change may have happened.
+func (s *Service) SetDisabled(ctx context.Context, m *counterfoil.Manager, name string, disabled bool) (*Account, counterfoil.Revocation, error) {
 	name, err := NormalizeName(name)
 	if err != nil {
-		return nil, ErrNotFound
+		return nil, counterfoil.Revocation{}, ErrNotFound
 	}
 	a, err := s.change(ctx, name, func(a *Account) bool {
 		changed := a.Disabled != disabled
@@ -47,9 +50,10 @@ func (s *Service) SetDisabled(ctx context.Context, m *counterfoil.Manager, name 
 		return changed
 	})
 	if err != nil || !disabled {
-		return a, err
+		return a, counterfoil.Revocation{}, err
 	}
-	return a, s.end(ctx, m, counterfoil.AllOf(a.Name), counterfoil.ReasonDisabled)
+	rv, err := s.end(ctx, m, counterfoil.AllOf(a.Name), counterfoil.ReasonDisabled)
+	return a, rv, err
 }
 
 // change applies f to the account until a write is known to have happened or f has nothing to do.
@@ -69,11 +73,12 @@ func (s *Service) change(ctx context.Context, name string, f func(*Account) bool
 	return changed, err
 }
 
-func (s *Service) end(ctx context.Context, m *counterfoil.Manager, t counterfoil.Target, why counterfoil.Reason) error {
-	return s.insist(ctx, func() error {
-		_, err := m.Revoke(ctx, t, why)
+func (s *Service) end(ctx context.Context, m *counterfoil.Manager, t counterfoil.Target, why counterfoil.Reason) (rv counterfoil.Revocation, err error) {
+	err = s.insist(ctx, func() (err error) {
+		rv, err = m.Revoke(ctx, t, why)
 		return err
 	})
+	return rv, err
 }
 
 // insist repeats op, ever more slowly, until it succeeds, says that there is no such account, or ctx

@@ -260,7 +260,7 @@ func TestDisabled(t *testing.T) {
 	s, _ := newService(t)
 	m, _ := sessiontest.New(t)
 	add(t, s, "alice")
-	if _, err := s.SetDisabled(t.Context(), m, "Alice", true); err != nil {
+	if _, _, err := s.SetDisabled(t.Context(), m, "Alice", true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Verify(t.Context(), "alice", password, home); !errors.Is(err, account.ErrWrong) || !errors.Is(err, account.ErrDisabled) {
@@ -269,13 +269,13 @@ func TestDisabled(t *testing.T) {
 	if _, err := s.Verify(t.Context(), "alice", "wrong", home); errors.Is(err, account.ErrDisabled) {
 		t.Error("whoever does not know the password learns that the account is disabled")
 	}
-	if a, err := s.SetDisabled(t.Context(), m, "alice", false); err != nil || a.Disabled || a.Epoch != 1 {
+	if a, _, err := s.SetDisabled(t.Context(), m, "alice", false); err != nil || a.Disabled || a.Epoch != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}
 	if _, err := s.Verify(t.Context(), "alice", password, home); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.SetDisabled(t.Context(), m, "zebra", true); !errors.Is(err, account.ErrNotFound) {
+	if _, _, err := s.SetDisabled(t.Context(), m, "zebra", true); !errors.Is(err, account.ErrNotFound) {
 		t.Error(err)
 	}
 }
@@ -348,7 +348,7 @@ func TestChangeIsRepeated(t *testing.T) {
 	})
 	m, _ := sessiontest.New(t)
 	add(t, s, "alice")
-	a, err := s.SetPassword(t.Context(), m, "alice", "an umbrella in the rain")
+	a, _, err := s.SetPassword(t.Context(), m, "alice", "an umbrella in the rain")
 	if err != nil || a.Epoch != 2 {
 		t.Fatalf("%+v, %v", a, err)
 	}
@@ -357,7 +357,7 @@ func TestChangeIsRepeated(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.SetPassword(ctx, m, "alice", "a third one of some length"); err == nil {
+	if _, _, err := s.SetPassword(ctx, m, "alice", "a third one of some length"); err == nil {
 		t.Error("no error though ctx was over")
 	}
 }

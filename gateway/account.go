@@ -11,7 +11,11 @@ import (
 )
 
 func (g *Gateway) accountPage(w http.ResponseWriter, r *http.Request) {
-	g.showAccount(w, r, http.StatusOK, page{})
+	var data page
+	if r.URL.RawQuery == soon {
+		data.Notice = soonNotice
+	}
+	g.showAccount(w, r, http.StatusOK, data)
 }
 
 func (g *Gateway) showAccount(w http.ResponseWriter, r *http.Request, status int, data page) {
@@ -56,24 +60,25 @@ func (g *Gateway) end(w http.ResponseWriter, r *http.Request, text string) {
 		g.logout(w, r)
 		return
 	}
-	_, err = g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Only(id), counterfoil.ReasonRevoked)
+	rv, err := g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Only(id), counterfoil.ReasonRevoked)
 	switch {
 	case errors.Is(err, counterfoil.ErrNotFound):
 		g.fail(w, r, notFound)
 	case err != nil:
 		g.refuse(w, r, err)
 	default:
-		done(w, r, g.cfg.Prefix+"/account")
+		g.ended(w, r, rv)
 	}
 }
 
 func (g *Gateway) endOthers(w http.ResponseWriter, r *http.Request) {
 	s := g.sessions.FromContext(r.Context())
-	if _, err := g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Except(s.ID()), counterfoil.ReasonRevoked); err != nil {
+	rv, err := g.sessions.Revoke(r.Context(), counterfoil.AllOf(s.Subject()).Except(s.ID()), counterfoil.ReasonRevoked)
+	if err != nil {
 		g.refuse(w, r, err)
 		return
 	}
-	done(w, r, g.cfg.Prefix+"/account")
+	g.ended(w, r, rv)
 }
 
 // changeTimeout bounds how long a password change is repeated until its outcome is known.
@@ -103,7 +108,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	a, err := g.accounts.SetPassword(ctx, g.sessions, name, f["new"])
+	a, rv, err := g.accounts.SetPassword(ctx, g.sessions, name, f["new"])
 	if err != nil {
 		g.refuseChange(w, r, g.accountFault(err))
 		return
@@ -120,7 +125,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, g.signInFault(err))
 		return
 	}
-	done(w, r, g.cfg.Prefix+"/account")
+	g.ended(w, r, rv)
 }
 
 // changeAgain answers a form that was sent twice: the first has ended the session that the second

@@ -231,17 +231,17 @@ func TestEndDuringSignIn(t *testing.T) {
 		status    int
 	}{
 		"password changed": {func(s *site) error {
-			_, err := s.accounts.SetPassword(context.Background(), s.g.Sessions(), alice, "an umbrella in the rain")
+			_, _, err := s.accounts.SetPassword(context.Background(), s.g.Sessions(), alice, "an umbrella in the rain")
 			return err
 		}, 401},
 		"disabled": {func(s *site) error {
-			_, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, true)
+			_, _, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, true)
 			return err
 		}, 401},
 		"disabled and enabled again": {func(s *site) error {
-			_, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, true)
+			_, _, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, true)
 			if err == nil {
-				_, err = s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, false)
+				_, _, err = s.accounts.SetDisabled(context.Background(), s.g.Sessions(), alice, false)
 			}
 			return err
 		}, 303}, // the credential was looked at anew, and is good

@@ -82,7 +82,7 @@ func TestSignOutIsPost(t *testing.T) {
 // S15: a wrong password changes nothing, and looks like an unknown or a disabled account.
 func TestWrongPassword(t *testing.T) {
 	s := newSite(t).withAccounts()
-	if _, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), bob, true); err != nil {
+	if _, _, err := s.accounts.SetDisabled(context.Background(), s.g.Sessions(), bob, true); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]string{}

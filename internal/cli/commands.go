@@ -42,11 +42,13 @@ func commands() []command {
 		{
 			name: "user passwd", group: groupPeople, args: []string{"NAME"}, run: userPasswd,
 			summary: "give an account another password and end its sessions",
+			about:   "Returns when no node lets those sessions in any more, which one that is silent holds up by its lease.",
 			options: []option{optionPassword, optionJSON}, examples: []string{"counterfoil user passwd alice"},
 		},
 		{
 			name: "user disable", group: groupPeople, args: []string{"NAME"}, run: userDisable,
 			summary: "refuse a user's sign-ins and end the user's sessions",
+			about:   "Returns when no node lets those sessions in any more, which one that is silent holds up by its lease.",
 			options: []option{optionJSON}, examples: []string{"counterfoil user disable alice"},
 		},
 		{

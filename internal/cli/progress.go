@@ -8,15 +8,26 @@ import (
 	"github.com/counterfoil/counterfoil/internal/transfer"
 )
 
-const showEvery = 100 * time.Millisecond
+const (
+	showEvery = 100 * time.Millisecond
+	lineEvery = 30 * time.Second
+)
 
-// progress shows on a terminal how far something is, in one line that over takes away; elsewhere it
-// says nothing.
+// progress shows how far something is: on a terminal in one line that over takes away, elsewhere, as
+// in a log, by a line now and then if it takes long.
 func (c *call) progress() (show transfer.Progress, over func()) {
-	if !terminal(c.Stderr) {
-		return nil, func() {}
-	}
 	var mu sync.Mutex
+	if !terminal(c.Stderr) {
+		_, last := c.clock.Now()
+		return func(what string, done int) {
+			mu.Lock()
+			defer mu.Unlock()
+			if _, now := c.clock.Now(); now-last >= lineEvery {
+				last = now
+				fmt.Fprintf(c.Stderr, "%s: %d\n", what, done)
+			}
+		}, func() {}
+	}
 	shown, last := false, time.Duration(0)
 	show = func(what string, done int) {
 		mu.Lock()

@@ -21,11 +21,11 @@ func userPasswd(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.userChange(ctx, c.userPath("password"), operate.NewPassword{Password: password}, "user %s has a new password; the sessions under the old one are ended\n")
+	return c.userEnd(ctx, c.userPath("password"), operate.NewPassword{Password: password}, "user %s has a new password; the sessions under the old one are ended")
 }
 
 func userDisable(ctx context.Context, c *call) error {
-	return c.userChange(ctx, c.userPath("disable"), nil, "user %s is disabled and signed out\n")
+	return c.userEnd(ctx, c.userPath("disable"), nil, "user %s is disabled and signed out")
 }
 
 func userEnable(ctx context.Context, c *call) error {
@@ -45,6 +45,23 @@ func (c *call) userChange(ctx context.Context, path string, in any, says string)
 		return writeJSON(c.Stdout, user)
 	}
 	_, err := fmt.Fprintf(c.Stdout, says, printable(user.Name))
+	return err
+}
+
+// userEnd is userChange for what ends sessions, and returns when no node admits them any more.
+func (c *call) userEnd(ctx context.Context, path string, in any, says string) error {
+	var done operate.UserEnd
+	if err := c.ask(ctx, func(client *operate.Client) error { return client.Post(ctx, path, in, &done) }); err != nil {
+		return err
+	}
+	if c.json() {
+		return writeJSON(c.Stdout, done)
+	}
+	line := fmt.Sprintf(says, printable(done.Name))
+	if done.Nodes != 1 {
+		line += ", " + inForce(done.Ended)
+	}
+	_, err := fmt.Fprintln(c.Stdout, line)
 	return err
 }
 

@@ -89,11 +89,16 @@ type verb struct {
 	end  func(n *node, cookie, id string)
 }
 
-func verbs() []verb {
+func verbs(keep string) []verb {
 	return []verb{
 		{"sign-out", false, false, func(n *node, cookie, _ string) {
 			if answer, body := n.do(http.MethodPost, "/auth/logout", cookie, url.Values{}); answer.StatusCode != http.StatusNoContent {
 				n.c.t.Fatalf("sign-out answers %d: %s", answer.StatusCode, body)
+			}
+		}},
+		{"end on the account page", true, true, func(n *node, _, id string) {
+			if answer, body := n.do(http.MethodDelete, "/auth/api/v1/sessions/"+id, keep, nil); answer.StatusCode != http.StatusNoContent {
+				n.c.t.Fatalf("an end by the API answers %d: %s", answer.StatusCode, body)
 			}
 		}},
 		{"session end", false, true, func(n *node, _, id string) { n.must("", "session", "end", "--", id) }},
@@ -120,7 +125,7 @@ func TestG2BoundOfProcesses(t *testing.T) {
 		c := newCluster(t, on)
 		keep, _ := c.nodes[0].signIn("alice")
 		late, frozen := 0, 0
-		for _, v := range verbs() {
+		for _, v := range verbs(keep) {
 			var worst [3]time.Duration
 			for range rounds {
 				cuts := on.hows

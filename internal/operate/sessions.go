@@ -114,13 +114,16 @@ func (o *Operations) endSessions(r *http.Request) (any, error) {
 	}
 	out := Ended{Ended: done.Ended}
 	if in.Wait {
-		waited, err := done.Wait(r.Context())
-		if err != nil {
-			return nil, err
-		}
-		out.Nodes, out.Fenced, out.Behind, out.Took = waited.Nodes, waited.Fenced, waited.Behind, waited.Took.Round(time.Millisecond).String()
+		err = out.wait(r, done)
 	}
-	return out, nil
+	return out, err
+}
+
+// wait returns when no node admits the sessions any more, and notes how that came.
+func (e *Ended) wait(r *http.Request, rv counterfoil.Revocation) error {
+	waited, err := rv.Wait(r.Context())
+	e.Nodes, e.Fenced, e.Behind, e.Took = waited.Nodes, waited.Fenced, waited.Behind, waited.Took.Round(time.Millisecond).String()
+	return err
 }
 
 // known returns a refusal if there is no user of that name.

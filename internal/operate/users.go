@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
 )
 
@@ -15,6 +16,12 @@ type User struct {
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"` // of the password
+}
+
+// UserEnd is an account after a change that ended its sessions, when no node admits them any more.
+type UserEnd struct {
+	User
+	Ended
 }
 
 // NewUser asks for an account.
@@ -64,28 +71,37 @@ func (o *Operations) setPassword(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	return o.changed(o.Accounts.SetPassword(r.Context(), o.Sessions, r.PathValue("name"), in.Password))(r)
+	a, rv, err := o.Accounts.SetPassword(r.Context(), o.Sessions, r.PathValue("name"), in.Password)
+	return userEnd(r, a, rv, err)
 }
 
 func (o *Operations) disable(r *http.Request) (any, error) {
-	return o.changed(o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), true))(r)
+	a, rv, err := o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), true)
+	return userEnd(r, a, rv, err)
 }
 
 func (o *Operations) enable(r *http.Request) (any, error) {
-	return o.changed(o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), false))(r)
+	a, _, err := o.Accounts.SetDisabled(r.Context(), o.Sessions, r.PathValue("name"), false)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil, noUser(r.PathValue("name"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return user(a), nil
 }
 
-// changed answers with the account as it now is.
-func (o *Operations) changed(a *account.Account, err error) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
-		if errors.Is(err, account.ErrNotFound) {
-			return nil, noUser(r.PathValue("name"))
-		}
-		if err != nil {
-			return nil, err
-		}
-		return user(a), nil
+// userEnd waits until a change of an account is in force everywhere: who disables somebody wants him
+// out when the command returns.
+func userEnd(r *http.Request, a *account.Account, rv counterfoil.Revocation, err error) (any, error) {
+	if errors.Is(err, account.ErrNotFound) {
+		return nil, noUser(r.PathValue("name"))
 	}
+	if err != nil {
+		return nil, err
+	}
+	out := UserEnd{user(a), Ended{Ended: rv.Ended}}
+	return out, out.wait(r, rv)
 }
 
 func noUser(name string) error {

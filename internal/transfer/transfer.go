@@ -36,7 +36,7 @@ func (p Progress) tell(what string, done int) {
 
 const (
 	pageSize = 500 // records read at once
-	workers  = 16  // changes under way at once, so that a store can commit them together
+	workers  = 128 // changes under way at once, so that a store can commit them together
 )
 
 // empty reports whether a store holds neither records nor accounts.
