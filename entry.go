@@ -159,6 +159,31 @@ func (e *entry) name() string {
 	return e.about[before : before+int(e.named)]
 }
 
+// methods are the names in about, which they share.
+func (e *entry) methods() []string {
+	if e.about == "" {
+		return nil
+	}
+	rest := e.about
+	next := func() (s string) {
+		n := 2 + int(rest[0])<<8 + int(rest[1])
+		s, rest = rest[2:n], rest[n:]
+		return s
+	}
+	rest = rest[2:] // version, kind
+	next()          // subject
+	next()          // actor
+	n := int(rest[0])
+	if rest = rest[1:]; n == 0 {
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = next()
+	}
+	return list
+}
+
 // What takes memory: an entry with its place in the cache's table, and its kin.
 const (
 	entrySize = 240 + 24

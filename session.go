@@ -47,6 +47,15 @@ func (v View) Level() int {
 	return int(v.e.level)
 }
 
+// Methods are how the subject proved who it is, as [Identity] has them; nil for nobody. The caller may
+// keep the slice.
+func (v View) Methods() []string {
+	if v.e == nil {
+		return nil
+	}
+	return v.e.methods()
+}
+
 // Info returns all that may be shown; the zero Info for nobody.
 func (v View) Info() Info {
 	if v.e == nil {

@@ -252,6 +252,27 @@ func TestConditions(t *testing.T) { // T39, S24
 	}
 }
 
+// What a view says by itself is what its Info says.
+func TestView(t *testing.T) {
+	m, _ := sessiontest.New(t)
+	for _, id := range []counterfoil.Identity{
+		{Subject: "a"},
+		{Subject: strings.Repeat("s", 255), Methods: []string{"pwd"}, Level: 2},
+		{Subject: "carol", Methods: []string{"pwd", "otp", strings.Repeat("m", 32)}, Level: 3},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		sessiontest.SignIn(t, m, r, id)
+		v, verdict := m.Check(r)
+		if info := v.Info(); verdict != counterfoil.Valid || v.ID() != info.ID || v.Subject() != id.Subject || info.Subject != id.Subject ||
+			!slices.Equal(v.Methods(), id.Methods) || !slices.Equal(info.Methods, id.Methods) || v.Level() != info.Level || v.Level() != max(id.Level, 1) {
+			t.Errorf("%+v: %v, by %v at level %d; in short %+v", id, v.Subject(), v.Methods(), v.Level(), info)
+		}
+	}
+	if v := (counterfoil.View{}); v.Methods() != nil || v.Level() != 0 || v.Subject() != "" || !v.ID().IsZero() || v.Revision() != 0 {
+		t.Error("the view of nobody says something")
+	}
+}
+
 func TestListAndRevoke(t *testing.T) { // S40–S43, SD8, S47
 	m, _ := sessiontest.New(t)
 	a1, i1 := signIn(t, m, "alice")

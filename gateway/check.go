@@ -37,8 +37,7 @@ func (g *Gateway) checkRequest(w http.ResponseWriter, r *http.Request) {
 
 // identify sets who it is, for the application. The keys are canonical already.
 func identify(h http.Header, v counterfoil.View) {
-	info := v.Info()
-	values := [...]string{info.Subject, info.ID.String(), strconv.Itoa(info.Level), strings.Join(info.Methods, " ")}
+	values := [...]string{v.Subject(), v.ID().String(), strconv.Itoa(v.Level()), strings.Join(v.Methods(), " ")}
 	h["X-Auth-Subject"] = values[0:1:1]
 	h["X-Auth-Session"] = values[1:2:2]
 	h["X-Auth-Level"] = values[2:3:3]

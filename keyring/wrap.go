@@ -39,9 +39,9 @@ const (
 	// WrapPurpose is what a [Wrapper] binds a wrapped key to.
 	WrapPurpose = "counterfoil/1 key file"
 
-	wrapTime    = 4 * time.Second // what a Wrapper gets: a start that cannot succeed is soon refused
-	nameLimit   = 200
-	sealedMark  = "sealed "
+	wrapTime   = 4 * time.Second // what a Wrapper gets: a start that cannot succeed is soon refused
+	nameLimit  = 200
+	sealedMark = "sealed "
 
 	// What these seal is so little that the sub-key of one day, day 0, does for all of it.
 	sealedFile  = Purpose("key file") // under the key that is wrapped
