@@ -29,8 +29,8 @@ type Waited struct {
 // the longest lease. A node that has not polled meanwhile is fenced: it comes back, if ever, with an
 // empty cache, and nobody waits for it again. One that polls but acknowledges nothing, since it gets
 // no answers or cannot look after its streams, admits nobody either; it is waited for as long once
-// more, and then counted. So unless some are Fenced or Behind all streams of the ended sessions are
-// told; those of such a node are when it reaches the store again.
+// more, and then counted. So all streams of the ended sessions are told on all of these nodes but those
+// Fenced or Behind; there, and on nodes that others had shut out before, when they reach the store again.
 //
 // The revocation stands even if ctx ends the wait, which is the only error there is.
 func (r Revocation) Wait(ctx context.Context) (Waited, error) {

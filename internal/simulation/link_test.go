@@ -16,6 +16,7 @@ type link struct {
 	w                 *world
 	on                *machine
 	node              *node
+	name              string            // under which the node last polled
 	known             string            // the log of the server that last answered: another's is not believed any more
 	count             map[string]uint64 // calls that no request made, by method
 	open              []*call           // those that wait for an answer, and some that did
@@ -53,7 +54,7 @@ func ask[T any](l *link, ctx context.Context, method string, writes bool, apply 
 	}
 	t, _ := ctx.Value(taskKey{}).(*task)
 	if c.t = t; t == nil {
-		c.t = s.me()
+		c.t = s.me(l.on)
 	}
 	s.mu.Lock()
 	if t != nil {
@@ -65,8 +66,7 @@ func ask[T any](l *link, ctx context.Context, method string, writes bool, apply 
 	}
 	s.calls = append(s.calls, c)
 	l.open = append(slices.DeleteFunc(l.open, func(c *call) bool { return c.settled }), c)
-	s.waiting++
-	s.rest(c.t)
+	s.waits(c.t)
 	s.mu.Unlock()
 	select {
 	case <-c.ready:
@@ -76,7 +76,7 @@ func ask[T any](l *link, ctx context.Context, method string, writes bool, apply 
 		return out, c.err
 	case <-ctx.Done():
 		s.mu.Lock()
-		s.waiting--
+		s.awake[c.t.on]++
 		s.mu.Unlock()
 		s.park(c.t)
 		return out, ctx.Err()

@@ -53,7 +53,7 @@ func (m *machine) monoAt(t time.Duration) time.Duration {
 // Now implements counterfoil.Clock. The process may be stopped right behind it, with the time that it
 // has read in its hand.
 func (m *machine) Now() (time.Time, time.Duration) {
-	m.s.yield()
+	m.s.yield(m)
 	m.s.mu.Lock()
 	t := m.s.now()
 	wall, mono := m.wallAt(t), m.monoAt(t)

@@ -370,7 +370,7 @@ func (o *oracle) judge(a *attempt) {
 				continue // the store has lost its end meanwhile
 			}
 			s.waited = min(s.waited, now)
-			if st := o.untold(s, nil); st != nil && a.silent == 0 {
+			if st := o.untold(s, nil); st != nil && a.silent == 0 && !o.outside(st.n) {
 				o.fail("a wait for the end of %s is over, and %s has not told a stream of it", s, st.n.on)
 			}
 		}

@@ -24,7 +24,7 @@ type scheduler struct {
 	mu      sync.Mutex
 	running *task
 	tasks   map[uint64]*task // those under way, by goroutine
-	waiting int              // of them: those that wait for the scheduler
+	awake   map[*machine]int // of them: those that do not wait for the scheduler; nil: of no machine
 	calls   []*call          // new ones
 	gates   []*gate
 	ended   []*task
@@ -71,7 +71,7 @@ func (q *queue) Pop() any {
 }
 
 func newScheduler() *scheduler {
-	return &scheduler{began: bubbleTime(), wake: make(chan struct{}, 1), tasks: map[uint64]*task{}}
+	return &scheduler{began: bubbleTime(), wake: make(chan struct{}, 1), tasks: map[uint64]*task{}, awake: map[*machine]int{}}
 }
 
 // now is the true time since the run began.
@@ -131,6 +131,7 @@ func (s *scheduler) sleep(d time.Duration) {
 func (s *scheduler) begin(t *task, f func()) {
 	s.mu.Lock()
 	s.running = t
+	s.awake[t.on]++
 	s.mu.Unlock()
 	go func() {
 		id := goroutine()
@@ -140,7 +141,7 @@ func (s *scheduler) begin(t *task, f func()) {
 		f()
 		s.mu.Lock()
 		delete(s.tasks, id)
-		s.rest(t)
+		s.waits(t)
 		s.ended = append(s.ended, t)
 		s.mu.Unlock()
 	}()
@@ -188,19 +189,20 @@ func (s *scheduler) settle() {
 func (s *scheduler) letOn(t *task, open chan struct{}) {
 	s.mu.Lock()
 	s.running = t
-	s.waiting--
+	s.awake[t.on]++
 	s.mu.Unlock()
 	close(open)
 }
 
 func (t *task) stopped() bool { return t.on != nil && t.on.stopped && !t.free }
 
-// me is the task that calls, nil if none does.
-func (s *scheduler) me() *task {
+// me is the task that calls on a machine, nil if none does.
+func (s *scheduler) me(on *machine) *task {
 	s.mu.Lock()
-	alone, t := len(s.tasks)-s.waiting <= 1, s.running
+	t := s.running
+	alone := t != nil && t.on == on && s.awake[on] <= 1
 	s.mu.Unlock()
-	if alone && t != nil { // nobody else can
+	if alone { // nobody else can
 		return t
 	}
 	id := goroutine()
@@ -210,8 +212,8 @@ func (s *scheduler) me() *task {
 }
 
 // yield is called by every task where something else than the scheduler may have woken it.
-func (s *scheduler) yield() {
-	t := s.me()
+func (s *scheduler) yield(on *machine) {
+	t := s.me(on)
 	s.mu.Lock()
 	mine := t == nil || t == s.running
 	s.mu.Unlock()
@@ -220,8 +222,9 @@ func (s *scheduler) yield() {
 	}
 }
 
-// rest notes that t does not run any more; s is locked.
-func (s *scheduler) rest(t *task) {
+// waits notes that t waits for the scheduler from now on; s is locked.
+func (s *scheduler) waits(t *task) {
+	s.awake[t.on]--
 	if s.running == t {
 		s.running = nil
 	}
@@ -232,8 +235,7 @@ func (s *scheduler) park(t *task) {
 	g := &gate{t: t, open: make(chan struct{})}
 	s.mu.Lock()
 	s.gates = append(s.gates, g)
-	s.waiting++
-	s.rest(t)
+	s.waits(t)
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -22,8 +24,7 @@ func (a *attempt) follow(s *counterfoil.Session, d time.Duration) {
 	w.after(d, func() { close(over) })
 	w.mu.Lock()
 	st := w.oracle.opens(a, s.ID())
-	w.waiting++
-	w.rest(a.t)
+	w.waits(a.t)
 	w.mu.Unlock()
 	select {
 	case <-done:
@@ -37,7 +38,7 @@ func (a *attempt) follow(s *counterfoil.Session, d time.Duration) {
 	default:
 	}
 	st.left = true
-	w.waiting--
+	w.awake[a.t.on]++
 	w.mu.Unlock()
 	w.park(a.t)
 }
@@ -65,6 +66,13 @@ func (o *oracle) toldOf(st *stream) {
 	}
 }
 
+// outside reports whether a node was shut out, as far as the store knows: it is none of those that
+// share it.
+func (o *oracle) outside(n *node) bool {
+	all, _ := o.w.db.store.Nodes(context.Background())
+	return slices.ContainsFunc(all, func(x counterfoil.Node) bool { return x.Name == n.link.name && x.Fenced })
+}
+
 // untold returns a stream that was there when its session ended, and does not know of that; nil: none.
 func (o *oracle) untold(s *session, on *node) *stream {
 	for _, st := range o.streams {
@@ -78,6 +86,9 @@ func (o *oracle) untold(s *session, on *node) *stream {
 // polled judges what a node says that it has applied: its streams know of it. R17
 func (o *oracle) polled(c *call) {
 	p, ok := c.out.(polled)
+	if ok {
+		c.l.name = p.asked.Node
+	}
 	names := o.w.db.names
 	if _, known := names[p.asked.Node]; ok && !known {
 		names[p.asked.Node] = o.w.db.log
