@@ -17,7 +17,8 @@ var waits = map[string]string{
 	"internal/cli/reach.go":   "waits a moment for another process that holds the data folder",
 	"internal/serve/serve.go": "as above",
 
-	"store/internal/nodetest/hints.go": "waits for what a real server says",
+	"store/internal/nodetest/hints.go":    "waits for what a real server says",
+	"store/internal/killtest/killtest.go": "kills real processes",
 }
 
 // Time comes from an injected clock, so that tests and simulations decide it.

@@ -22,7 +22,9 @@ var house = map[string][]string{
 	"store/internal":     {".", "account"},
 	"store/memory":       {".", "keyring", "store/internal"},
 
-	"store/internal/nodetest": {".", "keyring", "sessiontest", "store/internal"}, // the tests of stores
+	// The tests of stores.
+	"store/internal/nodetest": {".", "keyring", "sessiontest", "store/internal/sample"},
+	"store/internal/killtest": {".", "store/internal/sample"},
 
 	"storetest":           {".", "keyring"},
 	"account/accounttest": {"account"},

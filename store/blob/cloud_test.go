@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/blob/blobtest"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
 // P26, P29
@@ -44,11 +45,11 @@ func TestLeastRights(t *testing.T) {
 	s := open(t, dsn)
 	defer s.Close() // before the guard
 	for range 300 { // a snapshot among them
-		r := session(random16())
-		if _, err := s.Create(t.Context(), r, signIn()); err != nil {
+		r := sample.Session(sample.Subject())
+		if _, err := s.Create(t.Context(), r, sample.SignIn()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Revoke(t.Context(), signOut(r.ID)); err != nil {
+		if _, err := s.Revoke(t.Context(), sample.SignOut(r.ID)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/account"
 	"github.com/counterfoil/counterfoil/account/accounttest"
 	"github.com/counterfoil/counterfoil/store/blob"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/storetest"
 )
 
@@ -82,13 +83,13 @@ func TestFiles(t *testing.T) {
 // ones, and what one ends the other does not find. SD5, S37
 func twoNodes(t *testing.T, dsn string) {
 	nodes := [2]*blob.Store{open(t, dsn), open(t, dsn)}
-	subject := counterfoil.SubjectHash(random16())
+	subject := sample.Subject()
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			c := signIn()
-			c.Limit = counterfoil.Limit{Max: 3, Order: counterfoil.EvictOldest, Now: start}
-			if _, err := nodes[i%2].Create(t.Context(), session(subject), c); err != nil {
+			c := sample.SignIn()
+			c.Limit = counterfoil.Limit{Max: 3, Order: counterfoil.EvictOldest, Now: sample.Noon()}
+			if _, err := nodes[i%2].Create(t.Context(), sample.Session(subject), c); err != nil {
 				t.Error(err)
 			}
 		})
@@ -111,7 +112,7 @@ func twoNodes(t *testing.T, dsn string) {
 		if seen != 2 {
 			t.Fatalf("one session is seen by %d of 2 nodes", seen)
 		}
-		if _, err := nodes[i%2].Revoke(t.Context(), signOut(id)); err != nil {
+		if _, err := nodes[i%2].Revoke(t.Context(), sample.SignOut(id)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := nodes[(i+1)%2].Load(t.Context(), id); !errors.Is(err, counterfoil.ErrNotFound) {
@@ -126,8 +127,8 @@ func twoNodes(t *testing.T, dsn string) {
 func TestFolderAway(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s := open(t, "file://"+dir)
-	r := session(random16())
-	if _, err := s.Create(t.Context(), r, signIn()); err != nil {
+	r := sample.Session(sample.Subject())
+	if _, err := s.Create(t.Context(), r, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	unknown := func(when string) {
@@ -138,7 +139,7 @@ func TestFolderAway(t *testing.T) {
 		if _, err := s.Poll(t.Context(), counterfoil.Poll{Node: "n"}); err == nil {
 			t.Errorf("%s: a poll proves that there is nothing new", when)
 		}
-		if _, err := s.Create(t.Context(), session(random16()), signIn()); err == nil {
+		if _, err := s.Create(t.Context(), sample.Session(sample.Subject()), sample.SignIn()); err == nil {
 			t.Errorf("%s: a session was made", when)
 		}
 	}

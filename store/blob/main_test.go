@@ -1,19 +1,20 @@
 package blob_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/blob"
+	"github.com/counterfoil/counterfoil/store/internal/killtest"
 )
 
 func TestMain(m *testing.M) {
-	if dsn := os.Getenv(childStore); dsn != "" {
-		if err := work(dsn); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	killtest.Child(func(dsn string) (counterfoil.Store, error) {
+		return blob.Open(context.Background(), dsn, blob.Options{})
+	})
 	code := m.Run()
 	if err := stopServers(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

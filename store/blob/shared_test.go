@@ -12,11 +12,12 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
 	"github.com/counterfoil/counterfoil/store/internal/nodetest"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
 // Two managers on one folder see what the other does. G2
 func TestTwoManagers(t *testing.T) {
-	dsn, clock := "file://"+filepath.Join(t.TempDir(), "store"), sessiontest.NewClock(start)
+	dsn, clock := "file://"+filepath.Join(t.TempDir(), "store"), sessiontest.NewClock(sample.Noon())
 	nodetest.SeeEachOther(t, nodetest.Managers(t, clock, func() counterfoil.Store { return open(t, dsn) }), clock)
 }
 

@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
+	"github.com/counterfoil/counterfoil/store/postgres"
 )
 
 // direct is a connection beside the store's.
@@ -47,7 +49,7 @@ func TestStartAtOnce(t *testing.T) {
 			t.Fatal(errs[i])
 		}
 		t.Cleanup(func() { _ = s.Close() })
-		if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+		if _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 			t.Error(err)
 		}
 		p, err := s.Log(ctx, 0, 0)
@@ -119,7 +121,7 @@ func TestBeat(t *testing.T) {
 	dsn, ctx := empty(t), context.Background()
 	s := open(t, dsn)
 	for range 5 {
-		if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+		if _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +152,7 @@ func TestDeadNodesAreForgotten(t *testing.T) {
 	}
 	c := direct(t, dsn)
 	exec(t, c, "UPDATE cf_node SET seen = now() - interval '25 hours' WHERE name IN ('dead', 'fenced')")
-	if _, err := s.Reap(ctx, counterfoil.Reap{Before: noon, LogBefore: noon, Max: 1}); err != nil {
+	if _, err := s.Reap(ctx, counterfoil.Reap{Before: sample.Noon(), LogBefore: sample.Noon(), Max: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := s.Nodes(ctx); err != nil || len(all) != 2 || all[0].Fenced == all[1].Fenced {
@@ -176,7 +178,7 @@ func TestWarningAtCommit(t *testing.T) {
 		}
 	}
 	exec(t, c, "CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON cf_session DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()")
-	r, in := session(newSubject()), signIn()
+	r, in := sample.Session(sample.Subject()), sample.SignIn()
 	if _, err := s.Create(ctx, r, in); !errors.Is(err, postgres.ErrWarned) {
 		t.Errorf("Create says %v, want ErrWarned", err)
 	}
@@ -195,8 +197,8 @@ func TestWarningAtCommit(t *testing.T) {
 func TestServerCrash(t *testing.T) {
 	dsn, ctx := empty(t), context.Background()
 	s := open(t, dsn)
-	kept := session(newSubject())
-	if _, err := s.Create(ctx, kept, signIn()); err != nil {
+	kept := sample.Session(sample.Subject())
+	if _, err := s.Create(ctx, kept, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	before, err := s.Poll(ctx, counterfoil.Poll{Node: "a", Max: 9})
@@ -206,11 +208,11 @@ func TestServerCrash(t *testing.T) {
 	if err := server.Crash(); err != nil {
 		t.Fatal(err)
 	}
-	r, in := session(newSubject()), signIn()
+	r, in := sample.Session(sample.Subject()), sample.SignIn()
 	_, created := s.Create(ctx, r, in)
 	_, loaded := s.Load(ctx, kept.ID)
 	_, polled := s.Poll(ctx, counterfoil.Poll{Node: "a", Max: 9})
-	_, revoked := s.Revoke(ctx, signOut(kept.ID))
+	_, revoked := s.Revoke(ctx, sample.SignOut(kept.ID))
 	if err := server.Recover(); err != nil {
 		t.Fatal(err)
 	}
@@ -239,14 +241,14 @@ func TestServerCrash(t *testing.T) {
 // A crash and a start between two calls, with connections idle in the pool, is not even noticed.
 func TestServerRestart(t *testing.T) {
 	s, ctx := open(t, empty(t)), context.Background()
-	r := session(newSubject())
-	if _, err := s.Create(ctx, r, signIn()); err != nil {
+	r := sample.Session(sample.Subject())
+	if _, err := s.Create(ctx, r, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	for name, call := range map[string]func() error{
 		"Load":   func() error { _, err := s.Load(ctx, r.ID); return err },
 		"Poll":   func() error { _, err := s.Poll(ctx, counterfoil.Poll{Node: "a", Max: 9}); return err },
-		"Create": func() error { _, err := s.Create(ctx, session(newSubject()), signIn()); return err },
+		"Create": func() error { _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); return err },
 	} {
 		if err := errors.Join(server.Crash(), server.Recover()); err != nil {
 			t.Fatal(err)
@@ -261,8 +263,8 @@ func TestServerRestart(t *testing.T) {
 func TestIndexes(t *testing.T) {
 	dsn, ctx := empty(t), context.Background()
 	s := open(t, dsn)
-	subject := newSubject()
-	if _, err := s.Create(ctx, session(subject), signIn()); err != nil {
+	subject := sample.Subject()
+	if _, err := s.Create(ctx, sample.Session(subject), sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	c := direct(t, dsn)
@@ -276,7 +278,7 @@ func TestIndexes(t *testing.T) {
 	}{
 		{"cf_session_subject", postgres.ListOwn, []any{subject[:], 0, 64}},
 		{"cf_session_actor", postgres.ListActing, []any{subject[:], 0, 64}},
-		{"cf_session_due", postgres.FindDue, []any{noon.Add(time.Hour).UnixMilli(), 101}},
+		{"cf_session_due", postgres.FindDue, []any{sample.Noon().Add(time.Hour).UnixMilli(), 101}},
 		{"cf_session_pkey", postgres.LoadOne, []any{subject[:]}},
 	} {
 		rows, err := c.Query(ctx, "EXPLAIN "+q.query, q.args...)
@@ -299,7 +301,7 @@ func TestSweepsAtOnce(t *testing.T) {
 	stores := []*postgres.Store{open(t, dsn), open(t, dsn), open(t, dsn)}
 	const n = 150
 	for range n {
-		if _, err := stores[0].Create(ctx, session(newSubject()), signIn()); err != nil {
+		if _, err := stores[0].Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -309,7 +311,7 @@ func TestSweepsAtOnce(t *testing.T) {
 	for _, s := range stores {
 		wg.Go(func() {
 			for more := true; more; {
-				done, err := s.Reap(ctx, counterfoil.Reap{Before: noon.Add(time.Hour), LogBefore: noon, Max: 20})
+				done, err := s.Reap(ctx, counterfoil.Reap{Before: sample.Noon().Add(time.Hour), LogBefore: sample.Noon(), Max: 20})
 				if err != nil {
 					t.Error(err)
 					return

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
 // A touch writes no index, so that many sessions in use cost little; the sweep then finds that what
@@ -15,17 +16,17 @@ func TestTouchMovesNoIndex(t *testing.T) {
 	s := open(t, dsn)
 	const n = 250 // more than a batch of the sweep
 	var touches []counterfoil.Touch
-	idle := session(newSubject())
+	idle := sample.Session(sample.Subject())
 	for i := range n {
-		r := session(newSubject())
+		r := sample.Session(sample.Subject())
 		if i == n/2 {
 			r = idle
 		}
-		if _, err := s.Create(ctx, r, signIn()); err != nil {
+		if _, err := s.Create(ctx, r, sample.SignIn()); err != nil {
 			t.Fatal(err)
 		}
 		if r != idle {
-			touches = append(touches, counterfoil.Touch{ID: r.ID, Seen: noon.Add(time.Minute), IdleEnd: noon.Add(2 * time.Hour)})
+			touches = append(touches, counterfoil.Touch{ID: r.ID, Seen: sample.Noon().Add(time.Minute), IdleEnd: sample.Noon().Add(2 * time.Hour)})
 		}
 	}
 	c := direct(t, dsn)

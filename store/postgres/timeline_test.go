@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
 )
@@ -45,8 +46,8 @@ func TestFormerPrimaryIsNotBelieved(t *testing.T) { // R16, R18
 		return strings.Replace(dsn, url.QueryEscape(here), url.QueryEscape(hosts), 1)
 	}
 	s := open(t, leadTo(there+","+here))
-	r := session(newSubject())
-	if _, err := s.Create(ctx, r, signIn()); err != nil { // the standby takes no writes: this is on the first
+	r := sample.Session(sample.Subject())
+	if _, err := s.Create(ctx, r, sample.SignIn()); err != nil { // the standby takes no writes: this is on the first
 		t.Fatal(err)
 	}
 	if err := first.Set(ctx, map[string]string{"synchronous_standby_names": "standby"}); err != nil { // has it all from now on
@@ -62,7 +63,7 @@ func TestFormerPrimaryIsNotBelieved(t *testing.T) { // R16, R18
 		t.Fatal(err)
 	}
 	other := open(t, leadTo(there))
-	if done, err := other.Revoke(ctx, signOut(r.ID)); err != nil || done.Count != 1 {
+	if done, err := other.Revoke(ctx, sample.SignOut(r.ID)); err != nil || done.Count != 1 {
 		t.Fatalf("the end on the second: %+v, %v", done, err)
 	}
 	if _, err := s.Load(ctx, r.ID); err != nil {

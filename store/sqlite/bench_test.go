@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -20,8 +21,8 @@ func filled(b *testing.B, n int) (*sqlite.Store, []*counterfoil.Record) {
 		go func() {
 			var failed error
 			for i := range work {
-				all[i] = session(newSubject())
-				if _, err := s.Create(context.Background(), all[i], signIn()); err != nil {
+				all[i] = sample.Session(sample.Subject())
+				if _, err := s.Create(context.Background(), all[i], sample.SignIn()); err != nil {
 					failed = err
 				}
 			}
@@ -45,7 +46,7 @@ func filled(b *testing.B, n int) (*sqlite.Store, []*counterfoil.Record) {
 func BenchmarkCreate(b *testing.B) {
 	s, _ := filled(b, 1000)
 	for b.Loop() {
-		if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+		if _, err := s.Create(context.Background(), sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -57,7 +58,7 @@ func BenchmarkCreateParallel(b *testing.B) {
 	b.SetParallelism(64)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+			if _, err := s.Create(context.Background(), sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 				b.Error(err)
 				return
 			}
@@ -92,7 +93,7 @@ func BenchmarkUpdate(b *testing.B) {
 	s, all := filled(b, 1000)
 	i := 0
 	for b.Loop() {
-		if err := s.Update(context.Background(), all[i%len(all)], &counterfoil.Entry{Op: newOp(), Reason: counterfoil.ReasonRotated, Time: noon}); err != nil {
+		if err := s.Update(context.Background(), all[i%len(all)], &counterfoil.Entry{Op: sample.Op(), Reason: counterfoil.ReasonRotated, Time: sample.Noon()}); err != nil {
 			b.Fatal(err)
 		}
 		i++
@@ -105,7 +106,7 @@ func BenchmarkTouch(b *testing.B) {
 	batch := make([]counterfoil.Touch, 0, 100)
 	i := 0
 	for b.Loop() {
-		at := noon.Add(time.Duration(i) * time.Millisecond)
+		at := sample.Noon().Add(time.Duration(i) * time.Millisecond)
 		batch = append(batch, counterfoil.Touch{ID: all[i%len(all)].ID, Seen: at, IdleEnd: at.Add(2 * time.Hour)})
 		if len(batch) == cap(batch) {
 			if err := s.Touch(context.Background(), batch); err != nil {
@@ -121,12 +122,12 @@ func BenchmarkRevoke(b *testing.B) {
 	s, _ := filled(b, 1000)
 	for b.Loop() {
 		b.StopTimer()
-		r := session(newSubject())
-		if _, err := s.Create(context.Background(), r, signIn()); err != nil {
+		r := sample.Session(sample.Subject())
+		if _, err := s.Create(context.Background(), r, sample.SignIn()); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		if _, err := s.Revoke(context.Background(), signOut(r.ID)); err != nil {
+		if _, err := s.Revoke(context.Background(), sample.SignOut(r.ID)); err != nil {
 			b.Fatal(err)
 		}
 	}

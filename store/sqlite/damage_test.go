@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/store/internal/killtest"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -20,7 +21,7 @@ func TestDamaged(t *testing.T) {
 		path := temp(t)
 		s := open(t, path)
 		for range 200 {
-			if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+			if _, err := s.Create(context.Background(), sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,8 +94,8 @@ func diskFull(t *testing.T, blocks int) {
 	if err := open(t, path).Close(); err != nil {
 		t.Fatal(err)
 	}
-	child := exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -f %d; exec %q", blocks, os.Args[0]))
-	child.Env = append(os.Environ(), childStore+"="+path)
+	child := killtest.Process(path)
+	child.Path, child.Args = "/bin/sh", []string{"sh", "-c", fmt.Sprintf("ulimit -f %d; exec %q", blocks, os.Args[0])}
 	var said, complaint bytes.Buffer
 	child.Stdout, child.Stderr = &said, &complaint
 	if err := child.Start(); err != nil {
@@ -109,17 +110,16 @@ func diskFull(t *testing.T, blocks int) {
 	if text := complaint.String(); !strings.Contains(text, "the disk is full") && !strings.Contains(text, "the disk did not do as asked") {
 		t.Errorf("it said %q", text)
 	}
-	var told acknowledged
-	told.read(strings.Split(said.String(), "\n"))
-	if len(told.live) == 0 || len(told.ended) == 0 {
+	told := killtest.Read(&said)
+	if len(told.Live) == 0 || len(told.Ended) == 0 {
 		t.Error("the disk was full before anything was written")
 	}
 	s := open(t, path)
 	if err := s.Check(context.Background()); err != nil {
 		t.Error(err)
 	}
-	told.check(t, s)
-	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+	told.Check(t, s)
+	if _, err := s.Create(context.Background(), sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 }

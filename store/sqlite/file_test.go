@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/store/internal/killtest"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -21,7 +23,7 @@ func TestModes(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	path := filepath.Join(folder, "sessions.db")
 	s := open(t, path)
-	if _, err := s.Create(context.Background(), session(newSubject()), signIn()); err != nil {
+	if _, err := s.Create(context.Background(), sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]os.FileMode{folder: 0o700, path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600, path + ".lock": 0o600}
@@ -53,8 +55,8 @@ func TestModes(t *testing.T) {
 func TestNoNames(t *testing.T) {
 	path := temp(t)
 	s := open(t, path)
-	r := session(newSubject())
-	if _, err := s.Create(context.Background(), r, signIn()); err != nil {
+	r := sample.Session(sample.Subject())
+	if _, err := s.Create(context.Background(), r, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(filepath.Dir(path))
@@ -181,11 +183,11 @@ func TestOwner(t *testing.T) {
 	if !errors.Is(err, sqlite.ErrOwned) || !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())) {
 		t.Errorf("a second opener got %v, want ErrOwned that names this process", err)
 	}
-	if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+	if _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 		t.Errorf("the owner was hurt: %v", err)
 	}
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childStore+"="+path)
+	child.Env = append(os.Environ(), killtest.Env(path))
 	if out, err := child.CombinedOutput(); err == nil || !strings.Contains(string(out), sqlite.ErrOwned.Error()) {
 		t.Errorf("another process got %v, %s", err, out)
 	}
@@ -232,7 +234,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	if err := errors.Join(os.Chmod(path, 0o400), os.Chmod(path+".lock", 0o400), os.Chmod(folder, 0o500)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "check owner, mode and mount") {
+	if out, err := as(nobody, program, killtest.Env(path)); err == nil || !strings.Contains(out, "check owner, mode and mount") {
 		t.Errorf("got %v, %s", err, out)
 	}
 }
@@ -252,13 +254,13 @@ func TestForeignOwner(t *testing.T) {
 	if err := errors.Join(os.Chmod(folder, 0o755), os.Chown(folder, nobody-1, nobody-1)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "others could read or replace the file: the folder") {
+	if out, err := as(nobody, program, killtest.Env(path)); err == nil || !strings.Contains(out, "others could read or replace the file: the folder") {
 		t.Errorf("a folder of another user: %v, %s", err, out)
 	}
 	if err := errors.Join(os.Chown(folder, nobody, nobody), os.Chown(path, nobody-1, nobody-1)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := as(nobody, program, childStore+"="+path); err == nil || !strings.Contains(out, "run as its owner") {
+	if out, err := as(nobody, program, killtest.Env(path)); err == nil || !strings.Contains(out, "run as its owner") {
 		t.Errorf("a file of another user: %v, %s", err, out)
 	}
 }

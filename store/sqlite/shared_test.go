@@ -7,6 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
 	"github.com/counterfoil/counterfoil/store/internal/nodetest"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -17,6 +18,6 @@ func TestTwoManagers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	clock := sessiontest.NewClock(noon)
+	clock := sessiontest.NewClock(sample.Noon())
 	nodetest.SeeEachOther(t, nodetest.Managers(t, clock, func() counterfoil.Store { return store }), clock)
 }

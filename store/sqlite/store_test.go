@@ -8,17 +8,18 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
 // P33, P35, P61, P62, T23: of 1,000 sessions the 100 old ones go, each once, and no list names them after.
 func TestReap(t *testing.T) {
 	s, ctx := open(t, temp(t)), context.Background()
-	subject := newSubject()
-	now := noon.Add(14*24*time.Hour + time.Second)
+	subject := sample.Subject()
+	now := sample.Noon().Add(14*24*time.Hour + time.Second)
 	for i := range 1000 {
-		r := session(subject)
-		r.AbsoluteEnd = noon.Add(30 * 24 * time.Hour)
+		r := sample.Session(subject)
+		r.AbsoluteEnd = sample.Noon().Add(30 * 24 * time.Hour)
 		r.IdleEnd = now.Add(time.Millisecond)
 		if i%3 == 0 {
 			r.Values, r.ValuesKey = nil, 0 // that it is empty neither saves nor ends a session
@@ -26,7 +27,7 @@ func TestReap(t *testing.T) {
 		if i%10 == 0 {
 			r.IdleEnd = now
 		}
-		if _, err := s.Create(ctx, r, counterfoil.Creation{Entry: counterfoil.Entry{Time: noon}}); err != nil {
+		if _, err := s.Create(ctx, r, counterfoil.Creation{Entry: counterfoil.Entry{Time: sample.Noon()}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,15 +79,15 @@ func TestReap(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	s, ctx := open(t, temp(t)), context.Background()
-	r := session(newSubject())
-	if _, err := s.Create(ctx, r, signIn()); err != nil {
+	r := sample.Session(sample.Subject())
+	if _, err := s.Create(ctx, r, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for range 8 { // Close comes in the middle of these
 		wg.Go(func() {
 			for {
-				if _, err := s.Create(ctx, session(newSubject()), signIn()); err != nil {
+				if _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
 					if !errors.Is(err, sqlite.ErrClosed) {
 						t.Errorf("Create: %v", err)
 					}
@@ -120,9 +121,9 @@ func TestNestedReads(t *testing.T) {
 	s := open(t, temp(t))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	subject := newSubject()
+	subject := sample.Subject()
 	for range 70 {
-		if _, err := s.Create(ctx, session(subject), signIn()); err != nil {
+		if _, err := s.Create(ctx, sample.Session(subject), sample.SignIn()); err != nil {
 			t.Fatal(err)
 		}
 	}
