@@ -26,6 +26,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/blob"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
 // records is what a storage's own record of requests would have: which request did what.
@@ -77,15 +78,15 @@ func TestRequestsAreInTheAudit(t *testing.T) {
 			}
 			want := map[string]string{} // how the request that wrote it begins, by session
 			for _, by := range []*blob.Store{s, other, s} {
-				r := session(random16())
-				if _, err := by.Create(t.Context(), r, signIn()); err != nil {
+				r := sample.Session(sample.Subject())
+				if _, err := by.Create(t.Context(), r, sample.SignIn()); err != nil {
 					t.Fatal(err)
 				}
 				want[r.ID.String()] = by.Capabilities().Requests
 				if _, err := by.Load(t.Context(), r.ID); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := by.Revoke(t.Context(), signOut(r.ID)); err != nil {
+				if _, err := by.Revoke(t.Context(), sample.SignOut(r.ID)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -122,7 +123,7 @@ func TestRequestsAreInTheAudit(t *testing.T) {
 // audited exports the audit of a store and returns its lines.
 func audited(t *testing.T, s counterfoil.Store) (lines []audit.Line) {
 	t.Helper()
-	keys, err := keyring.Generate(start, nil)
+	keys, err := keyring.Generate(sample.Noon(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestUploadsAreSealed(t *testing.T) {
 	}))
 	t.Cleanup(guard.Close)
 	s := open(t, server.DSNAt(strings.TrimPrefix(guard.URL, "http://"), strings.ToLower(rand.Text())))
-	keys, err := keyring.Generate(start, nil)
+	keys, err := keyring.Generate(sample.Noon(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
