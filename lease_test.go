@@ -146,6 +146,44 @@ func (c *slowClock) AfterFunc(time.Duration, func()) func() bool {
 	return func() bool { return true }
 }
 
+// twoClocks are moved by the test, each by itself.
+type twoClocks struct {
+	slowClock
+	apart time.Duration
+}
+
+func (c *twoClocks) Now() (time.Time, time.Duration) {
+	wall, mono := c.slowClock.Now()
+	return wall.Add(c.apart), mono
+}
+
+// A lease holds as long as both clocks say so, and agree.
+func TestLeaseByBothClocks(t *testing.T) { // R21
+	clock := &twoClocks{}
+	m, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.Clock = clock }) // L is 5 s
+	for _, c := range []struct {
+		mono, wall time.Duration // since the poll
+		fresh      bool
+	}{
+		{0, 0, true},
+		{4890 * time.Millisecond, 4890 * time.Millisecond, true},
+		{4890 * time.Millisecond, 4910 * time.Millisecond, false},
+		{4910 * time.Millisecond, 4890 * time.Millisecond, false},
+		{time.Second, 1490 * time.Millisecond, true},
+		{time.Second, 1510 * time.Millisecond, false},
+		{time.Second, 510 * time.Millisecond, true},
+		{time.Second, 490 * time.Millisecond, false},
+		{100 * time.Millisecond, -time.Millisecond, false},
+		{-time.Millisecond, 100 * time.Millisecond, false},
+	} {
+		clock.passed, clock.apart = c.mono, c.wall-c.mono
+		if fresh := m.Health().LeaseFresh; fresh != c.fresh {
+			t.Errorf("after %v by the monotonic clock and %v by the wall clock: fresh is %v", c.mono, c.wall, fresh)
+		}
+	}
+	clock.passed, clock.apart = 0, 0
+}
+
 // A lease counts from when its poll was sent: what happened while the answer was under way is not in
 // it.
 func TestLeaseCountsFromSending(t *testing.T) { // R9, R17

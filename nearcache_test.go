@@ -65,6 +65,37 @@ func TestCacheOldReadAfterOwnChange(t *testing.T) { // R11
 	}
 }
 
+// What this node has changed is not overtaken by a read that began before, though the log has not
+// told of the change yet; and what anybody has changed since is dropped.
+func TestCacheKeepsTheNewer(t *testing.T) { // R9, R11
+	c := newNearCache(1 << 20)
+	id := ID{1}
+	put := func(revision uint64) *entry {
+		f := c.begin(id)
+		defer f.end()
+		e := &entry{id: id, revision: revision}
+		c.put(f, e)
+		return e
+	}
+	put(1)
+	newer := put(2)
+	put(1)
+	if c.get(id) != newer {
+		t.Error("an older read was kept")
+	}
+	if again := put(2); c.get(id) != again {
+		t.Error("a later read of the same was not kept")
+	}
+	c.dropBelow(id, 2)
+	if c.get(id) == nil {
+		t.Error("what is as new as the log says was dropped")
+	}
+	c.dropBelow(id, 3)
+	if c.get(id) != nil {
+		t.Error("what is older than the log says was kept")
+	}
+}
+
 // What the user signed out of stays refused on this node while the store cannot be told, whatever
 // request in flight reads the record again.
 func TestDeniedIsNotKept(t *testing.T) { // G2
