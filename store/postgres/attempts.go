@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -107,51 +108,26 @@ func (s accounts) Tidy(ctx context.Context, now time.Time) error {
 
 // Attempts implements account.Store.
 func (s accounts) Attempts(ctx context.Context) iter.Seq2[account.Attempt, error] {
-	return paged(ctx, s, func(row pgx.Row, after *int64) (account.Attempt, error) {
-		var key []byte
-		var at, ends int64
-		err := row.Scan(after, &key, &at, &ends)
-		return account.Attempt{Key: string(key), At: time.Unix(0, at).UTC(), Ends: time.Unix(0, ends).UTC()}, err
-	}, "SELECT row, key, at, ends FROM cf_attempt WHERE row > $1 ORDER BY row LIMIT $2", int64(0))
+	return paged(ctx, s, sqlrow.Attempt, "SELECT row, key, at, ends FROM cf_attempt WHERE row > $1 ORDER BY row LIMIT $2", 0)
 }
 
 // Links implements account.Store.
 func (s accounts) Links(ctx context.Context) iter.Seq2[account.Link, error] {
-	return paged(ctx, s, func(row pgx.Row, after *[]byte) (account.Link, error) {
-		var l account.Link
-		var expires int64
-		err := row.Scan(after, &l.Purpose, &l.Subject, &expires)
-		copy(l.Hash[:], *after)
-		l.Expires = time.Unix(0, expires).UTC()
-		return l, err
-	}, "SELECT hash, purpose, subject, expires FROM cf_link WHERE hash > $1 ORDER BY hash LIMIT $2", []byte{})
+	return paged(ctx, s, sqlrow.Link, "SELECT hash, purpose, subject, expires FROM cf_link WHERE hash > $1 ORDER BY hash LIMIT $2", []byte{})
 }
 
-// paged yields the rows of a query that goes on after what a row gave as its place.
-func paged[T, P any](ctx context.Context, s accounts, scan func(pgx.Row, *P) (T, error), query string, after P) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for more := true; more; {
-			var found []T
-			err := s.read(ctx, func(c *pgx.Conn) error {
-				found = nil
-				place := after
-				return each(ctx, c, func(row pgx.Row) error {
-					v, err := scan(row, &after)
-					found = append(found, v)
-					return err
-				}, query, place, page)
-			})
-			if err != nil {
-				var none T
-				yield(none, err)
-				return
-			}
-			for _, v := range found {
-				if !yield(v, nil) {
-					return
-				}
-			}
-			more = len(found) == page
-		}
-	}
+// paged yields the rows of a query that goes on after what scan made of the last row.
+func paged[T, P any](ctx context.Context, s accounts, scan func(sqlrow.Row, *P) (T, error), query string, first P) iter.Seq2[T, error] {
+	return sqlrow.Pages(first, page, func(after *P) (found []T, err error) {
+		from := *after
+		err = s.read(ctx, func(c *pgx.Conn) error {
+			found = nil
+			return each(ctx, c, func(row pgx.Row) error {
+				v, err := scan(row, after)
+				found = append(found, v)
+				return err
+			}, query, from, page)
+		})
+		return found, err
+	})
 }

@@ -75,27 +75,5 @@ func (s accounts) Update(ctx context.Context, a *account.Account) error {
 
 // All implements account.Store.
 func (s accounts) All(ctx context.Context) iter.Seq2[*account.Account, error] {
-	return func(yield func(*account.Account, error) bool) {
-		for after, more := "", true; more; {
-			var found []*account.Account
-			err := s.read(ctx, func(db *conn) error {
-				return db.each(func(row scanner) error {
-					a, err := sqlrow.Account(row)
-					found = append(found, a)
-					return err
-				}, "SELECT "+sqlrow.AccountColumns+" FROM account WHERE name > ? ORDER BY name LIMIT ?", after, page)
-			})
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, a := range found {
-				if !yield(a, nil) {
-					return
-				}
-				after = a.Name
-			}
-			more = len(found) == page
-		}
-	}
+	return paged(ctx, s, sqlrow.AccountAfter, "SELECT "+sqlrow.AccountColumns+" FROM account WHERE name > ? ORDER BY name LIMIT ?", "")
 }

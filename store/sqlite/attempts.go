@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/account"
+	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
 )
 
 // tidyBatch bounds a transaction of Tidy.
@@ -106,50 +107,24 @@ func (s accounts) Tidy(ctx context.Context, now time.Time) error {
 
 // Attempts implements account.Store.
 func (s accounts) Attempts(ctx context.Context) iter.Seq2[account.Attempt, error] {
-	return paged(ctx, s, func(row scanner, after *int64) (account.Attempt, error) {
-		var a account.Attempt
-		var at, ends int64
-		err := row.Scan(after, &a.Key, &at, &ends)
-		a.At, a.Ends = time.Unix(0, at).UTC(), time.Unix(0, ends).UTC()
-		return a, err
-	}, "SELECT row, key, at, ends FROM attempt WHERE row > ? ORDER BY row LIMIT ?", int64(0))
+	return paged(ctx, s, sqlrow.Attempt, "SELECT row, key, at, ends FROM attempt WHERE row > ? ORDER BY row LIMIT ?", 0)
 }
 
 // Links implements account.Store.
 func (s accounts) Links(ctx context.Context) iter.Seq2[account.Link, error] {
-	return paged(ctx, s, func(row scanner, after *[]byte) (account.Link, error) {
-		var l account.Link
-		var expires int64
-		err := row.Scan(after, &l.Purpose, &l.Subject, &expires)
-		copy(l.Hash[:], *after)
-		l.Expires = time.Unix(0, expires).UTC()
-		return l, err
-	}, "SELECT hash, purpose, subject, expires FROM link WHERE hash > ? ORDER BY hash LIMIT ?", []byte{})
+	return paged(ctx, s, sqlrow.Link, "SELECT hash, purpose, subject, expires FROM link WHERE hash > ? ORDER BY hash LIMIT ?", []byte{})
 }
 
-// paged yields the rows of a query that goes on after what a row gave as its place.
-func paged[T, P any](ctx context.Context, s accounts, scan func(scanner, *P) (T, error), query string, after P) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for more := true; more; {
-			var found []T
-			err := s.read(ctx, func(db *conn) error {
-				return db.each(func(row scanner) error {
-					v, err := scan(row, &after)
-					found = append(found, v)
-					return err
-				}, query, after, page)
-			})
-			if err != nil {
-				var none T
-				yield(none, err)
-				return
-			}
-			for _, v := range found {
-				if !yield(v, nil) {
-					return
-				}
-			}
-			more = len(found) == page
-		}
-	}
+// paged yields the rows of a query that goes on after what scan made of the last row.
+func paged[T, P any](ctx context.Context, s accounts, scan func(sqlrow.Row, *P) (T, error), query string, first P) iter.Seq2[T, error] {
+	return sqlrow.Pages(first, page, func(after *P) (found []T, err error) {
+		err = s.read(ctx, func(db *conn) error {
+			return db.each(func(row scanner) error {
+				v, err := scan(row, after)
+				found = append(found, v)
+				return err
+			}, query, *after, page)
+		})
+		return found, err
+	})
 }
