@@ -11,7 +11,7 @@ import (
 )
 
 // The five steps of a fixation attack leave the attacker with nothing.
-func TestFixation(t *testing.T) { // P92, P77, P78, P79, S5, S33, S34, S35, D23
+func TestFixation(t *testing.T) { // P2, P92, P77, P78, P79, S5, S33, S34, S35, D23
 	c := newCluster(t, 1)
 	n := c.nodes[0]
 	for name, planted := range map[string]string{

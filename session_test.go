@@ -273,7 +273,7 @@ func TestView(t *testing.T) {
 	}
 }
 
-func TestListAndRevoke(t *testing.T) { // S40–S43, SD8, S47
+func TestListAndRevoke(t *testing.T) { // S40–S43, SD8, S47, T22
 	m, _ := sessiontest.New(t)
 	a1, i1 := signIn(t, m, "alice")
 	a2, i2 := signIn(t, m, "alice")

@@ -88,14 +88,15 @@ func newFragileSite(t *testing.T) (*site, *outage) {
 	return s.withAccounts(), store
 }
 
-// G9: when nobody knows, the answer is 503 with Retry-After: neither in nor out, no cookie touched.
+// G9: when nobody knows, the answer is 503 with Retry-After: neither in nor out, no cookie touched, and no
+// empty list. PD8
 func TestStoreDown(t *testing.T) {
 	s, store := newFragileSite(t)
 	b := s.signedIn(alice)
 	token := b.token()
 	store.down.Store(true)
 	s.clock.Advance(10 * time.Second) // past the lease
-	for _, path := range []string{"/", "/auth/check", "/auth/account", "/auth/api/v1/session"} {
+	for _, path := range []string{"/", "/auth/check", "/auth/account", "/auth/api/v1/session", "/auth/api/v1/sessions"} {
 		a := b.get(path).want(t, 503)
 		if a.Header.Get("Retry-After") == "" || len(a.Header["Set-Cookie"]) > 0 || a.Header.Get("X-Auth-Subject") != "" {
 			t.Errorf("%s: %v", path, a.Header)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Commands work on a running server, and its sessions obey at once. key rotate signs nobody out.
+// Commands work on a running server, and its sessions obey at once. key rotate signs nobody out. T22, CD15
 func TestOperatingARunningServer(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
@@ -82,7 +82,7 @@ func TestOperatingARunningServer(t *testing.T) {
 	cf("audit", "verify", "--data", dir).Want(t, 0, "whole")
 }
 
-// A leaked key: first how many it signs out, then it ends them, those of other keys live on.
+// A leaked key: first how many it signs out, then it ends them, those of other keys live on. CD15
 func TestKeyRevoke(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

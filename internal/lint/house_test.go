@@ -66,7 +66,7 @@ var foreign = map[string][]string{
 	"internal/cli":     {"golang.org/x/term"},
 }
 
-// Dependencies point down, and a feature never reaches into another.
+// Dependencies point down, and a feature never reaches into another: no layer knows the one above it. P4
 func TestHouse(t *testing.T) {
 	for _, f := range code(t) {
 		room, ok := lookUp(house, f.dir)

@@ -57,7 +57,7 @@ func open(t testing.TB, dsn string) *postgres.Store {
 	return s
 }
 
-// P27, T22
+// P26, P27, T22
 func TestStore(t *testing.T) {
 	at := make(map[counterfoil.Store]string)
 	openAt := func(t *testing.T, dsn string) counterfoil.Store {

@@ -1,0 +1,110 @@
+package counterfoil_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/sessiontest"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// stuckStore does not answer loads of one session before it is let go.
+type stuckStore struct {
+	counterfoil.Store
+	slow  counterfoil.ID
+	once  sync.Once
+	asked chan struct{} // closed when it is asked for that session
+	goOn  chan struct{}
+}
+
+func (s *stuckStore) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
+	if id == s.slow {
+		s.once.Do(func() { close(s.asked) })
+		<-s.goOn
+	}
+	return s.Store.Load(ctx, id)
+}
+
+// P31: a call of the store that takes long holds up whoever needs its answer and nobody else: others are
+// read, cold and warm, sign in, save and are ended meanwhile.
+func TestSlowCallHoldsUpNobodyElse(t *testing.T) {
+	keys, err := keyring.Generate(time.Unix(2e9, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := memory.New(memory.Options{})
+	manager := func(s counterfoil.Store) *counterfoil.Manager {
+		m, err := counterfoil.New(t.Context(), counterfoil.Config{Store: s, Keys: keys, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close(context.Background()) })
+		return m
+	}
+	signIn := func(m *counterfoil.Manager, subject string) (*http.Request, counterfoil.ID) {
+		r := httptest.NewRequest("GET", "/", nil)
+		return r, sessiontest.SignIn(t, m, r, counterfoil.Identity{Subject: subject}).ID
+	}
+	first := manager(shared)
+	waits, id := signIn(first, "alice")
+	var others []*http.Request
+	for range 3 {
+		for _, subject := range []string{"alice", "bob", "carol"} {
+			r, _ := signIn(first, subject)
+			others = append(others, r)
+		}
+	}
+	s := &stuckStore{Store: shared, slow: id, asked: make(chan struct{}), goOn: make(chan struct{})}
+	m := manager(s) // knows none of them
+	verdict := make(chan counterfoil.Verdict)
+	go func() {
+		_, v := m.Check(waits)
+		verdict <- v
+	}()
+	<-s.asked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2 {
+			for i, r := range others {
+				if _, v := m.Check(r); v != counterfoil.Valid {
+					t.Errorf("session %d meanwhile: %v", i, v)
+				}
+			}
+		}
+		note := counterfoil.NewKey[string]("note")
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if err := note.Set(m.FromContext(r.Context()), "meanwhile"); err != nil {
+				t.Error("a value meanwhile:", err)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), others[0])
+		late, _ := signIn(m, "alice")
+		if _, err := m.Revoke(t.Context(), counterfoil.AllOf("bob"), counterfoil.ReasonRevoked); err != nil {
+			t.Error("an end meanwhile:", err)
+		}
+		if _, v := m.Check(late); v != counterfoil.Valid {
+			t.Error("who signed in meanwhile:", v)
+		}
+		if _, v := m.Check(others[1]); v != counterfoil.Invalid {
+			t.Error("who was ended meanwhile:", v)
+		}
+	}()
+	select {
+	case <-done:
+	case v := <-verdict:
+		t.Error("the slow call was not waited for:", v)
+	case <-time.After(20 * time.Second):
+		t.Error("one slow call holds up the others")
+	}
+	close(s.goOn)
+	if v := <-verdict; v != counterfoil.Valid {
+		t.Error("who waited:", v)
+	}
+}
