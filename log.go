@@ -54,7 +54,7 @@ func randomOpID(random io.Reader, now time.Time) (OpID, error) {
 	return newOpID(now, b), err
 }
 
-// Entry is one line of the store's ordered log (design: the log): what nodes read to drop what they
+// Entry is one line of the store's ordered log (R9): what nodes read to drop what they
 // cached, and what the audit exporter reads. It is written in the transaction of the change.
 type Entry struct {
 	Seq     uint64 // position, from 1, without gaps; set by the store

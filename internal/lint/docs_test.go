@@ -76,6 +76,21 @@ func TestEveryRootFileIsInItsPlace(t *testing.T) {
 	}
 }
 
+// A rule that a comment cites by number stands in docs/rules.md, under that number.
+func TestRulesThatAreCitedAreThere(t *testing.T) {
+	text := pages(t)[filepath.Join(root, "docs/rules.md")].text
+	cited := regexp.MustCompile(`\bR\d{1,2}(?:\.\d)?\b`)
+	for _, f := range files(t) {
+		for _, group := range f.ast.Comments {
+			for _, rule := range cited.FindAllString(group.Text(), -1) {
+				if !strings.Contains(text, "| **"+rule+"** |") && !strings.Contains(text, "| "+rule+" |") {
+					t.Errorf("%s cites %s, which is not in docs/rules.md", f.at(group), rule)
+				}
+			}
+		}
+	}
+}
+
 // What the documentation names is there: tests by folder and name, or by name alone; files, and places
 // in them. P104
 func TestDocumentationNamesRealThings(t *testing.T) {
