@@ -18,17 +18,36 @@ import (
 //
 // [ErrNotFound], *[PasswordError]. With any other error the change may have happened.
 func (s *Service) SetPassword(ctx context.Context, m *counterfoil.Manager, name, password string) (*Account, counterfoil.Revocation, error) {
+	return s.setPassword(ctx, m, name, password, func(*Account) bool { return true })
+}
+
+// ChangePassword is SetPassword for somebody who proved the present password: proved is what
+// [Service.Verify] returned. [ErrWrong] if the account got another password or was disabled since: of
+// two changes by the same password the later is refused, so that none undoes an operator's.
+func (s *Service) ChangePassword(ctx context.Context, m *counterfoil.Manager, proved *Account, password string) (*Account, counterfoil.Revocation, error) {
+	return s.setPassword(ctx, m, proved.Name, password, func(a *Account) bool { return a.Epoch == proved.Epoch && !a.Disabled })
+}
+
+// setPassword sets the password of an account that will do at the moment of the change.
+func (s *Service) setPassword(ctx context.Context, m *counterfoil.Manager, name, password string, will func(*Account) bool) (*Account, counterfoil.Revocation, error) {
 	name, hash, err := s.credential(ctx, name, password)
 	if err != nil {
 		return nil, counterfoil.Revocation{}, err
 	}
+	var refused bool
 	a, err := s.change(ctx, name, func(a *Account) bool {
 		if a.Password == hash { // an earlier try did it; only its answer was lost
+			return false
+		}
+		if refused = !will(a); refused {
 			return false
 		}
 		a.Password, a.Epoch, a.Changed = hash, a.Epoch+1, s.now()
 		return true
 	})
+	if err == nil && refused {
+		err = ErrWrong
+	}
 	if err != nil {
 		return nil, counterfoil.Revocation{}, err
 	}

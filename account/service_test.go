@@ -362,6 +362,40 @@ func TestChangeIsRepeated(t *testing.T) {
 	}
 }
 
+// A password that was proved before an operator acted changes nothing after it. R14
+func TestChangeOfAnOlderProof(t *testing.T) {
+	for name, act := range map[string]func(s *account.Service, m *counterfoil.Manager) (*account.Account, error){
+		"another password": func(s *account.Service, m *counterfoil.Manager) (*account.Account, error) {
+			a, _, err := s.SetPassword(t.Context(), m, "alice", "an umbrella in the rain")
+			return a, err
+		},
+		"disabled": func(s *account.Service, m *counterfoil.Manager) (*account.Account, error) {
+			a, _, err := s.SetDisabled(t.Context(), m, "alice", true)
+			return a, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newService(t, func(c *account.Config) { c.Clock = counterfoil.SystemClock() })
+			m, _ := sessiontest.New(t)
+			add(t, s, "alice")
+			proved, err := s.Verify(t.Context(), "alice", password, netip.MustParseAddr("192.0.2.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := act(s, m); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := s.Get(t.Context(), "alice")
+			if _, _, err := s.ChangePassword(t.Context(), m, proved, "a thief's own long password"); !errors.Is(err, account.ErrWrong) {
+				t.Errorf("changed: %v", err)
+			}
+			if after, _ := s.Get(t.Context(), "alice"); after.Password != before.Password || after.Epoch != before.Epoch {
+				t.Error("the older proof set the password")
+			}
+		})
+	}
+}
+
 func TestConfig(t *testing.T) {
 	store := memaccount.New()
 	for name, c := range map[string]struct {

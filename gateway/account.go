@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/account"
 )
 
 func (g *Gateway) accountPage(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +100,8 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 	name := s.Subject()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changeTimeout) // begun is finished
 	defer cancel()
-	if _, err := g.accounts.Verify(ctx, name, f["current"], g.trusted.Addr(r)); err != nil {
+	proved, err := g.accounts.Verify(ctx, name, f["current"], g.trusted.Addr(r))
+	if err != nil {
 		g.recordFailure(ctx, r, name, err)
 		g.refuseChange(w, r, g.accountFault(err))
 		return
@@ -108,7 +110,11 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	a, rv, err := g.accounts.SetPassword(ctx, g.sessions, name, f["new"])
+	a, rv, err := g.accounts.ChangePassword(ctx, g.sessions, proved, f["new"])
+	if errors.Is(err, account.ErrWrong) { // somebody was faster
+		g.changeAgain(w, r, s, f)
+		return
+	}
 	if err != nil {
 		g.refuseChange(w, r, g.accountFault(err))
 		return

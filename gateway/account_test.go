@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,6 +185,40 @@ func TestPasswordChange(t *testing.T) {
 }
 
 // R14: a form that is sent twice by an impatient hand changes once, and neither answer signs out.
+// Of many who change a password by the same old one, one does, and only he is told so. R14
+func TestPasswordChangeRace(t *testing.T) {
+	hasher, err := account.NewHasher(account.Params{Memory: 16 << 10, Passes: 1, Threads: 1}, 8) // slow enough for all to prove the old one
+	must(t, err)
+	accounts, err := account.NewService(account.Config{Store: memaccount.New(), Hasher: hasher})
+	must(t, err)
+	_, err = accounts.Add(t.Context(), alice, alicePassword, false)
+	must(t, err)
+	s := newSite(t, func(c *gateway.Config) { c.Accounts = accounts })
+	var browsers [6]*client
+	for i := range browsers {
+		browsers[i] = s.signedIn(alice)
+	}
+	var done atomic.Int32
+	var all sync.WaitGroup
+	for i, b := range browsers {
+		all.Go(func() {
+			mine := fmt.Sprint("an umbrella in the rain ", i)
+			a := b.post("/auth/account/password", "username", alice, "current", alicePassword, "new", mine)
+			in := s.browser().post("/auth/login", "username", alice, "password", mine).StatusCode == 303
+			if said := a.StatusCode == 303; said != in || !said && a.StatusCode != 401 {
+				t.Errorf("answered %d, but signing in works: %v", a.StatusCode, in)
+			}
+			if in {
+				done.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := done.Load(); n != 1 {
+		t.Errorf("%d new passwords", n)
+	}
+}
+
 func TestPasswordChangeSentTwice(t *testing.T) {
 	s := newSite(t).withAccounts()
 	a := s.signedIn(alice)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -170,6 +171,8 @@ func (g *Gateway) accountFault(err error) fault {
 	case errors.Is(err, account.ErrBusy):
 		return fault{status: http.StatusServiceUnavailable, code: "busy", title: "Just a moment", text: []string{"Many people are signing in. Try again in a few seconds."}}
 	}
-	g.log.Error("an account could not be read or written", "error", err)
+	if !errors.Is(err, context.Canceled) { // who hung up is no fault of ours
+		g.log.Error("an account could not be read or written", "error", err)
+	}
 	return unavailable
 }
