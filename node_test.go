@@ -56,6 +56,7 @@ type link struct {
 	slow  func()           // while an answer is under way
 	log   string           // comes to the name of the log
 	blind bool             // it reads no records
+	mute  bool             // it confirms no ends
 }
 
 var errCut = errors.New("cut off")
@@ -81,6 +82,13 @@ func (l *link) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record
 		return nil, errCut
 	}
 	return l.Store.Load(ctx, id)
+}
+
+func (l *link) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {
+	if l.mute {
+		return counterfoil.Revoked{}, errCut
+	}
+	return l.Store.Revoke(ctx, e)
 }
 
 // newPeers starts a manager with each of the leases.
@@ -513,5 +521,19 @@ func TestStartWithClockApart(t *testing.T) { // R21, FD2
 				t.Errorf("it is still a node: %+v, %v", all, err)
 			}
 		})
+	}
+}
+
+// "There is no such session" is said of an end that may not be durable yet only when the store has
+// confirmed that, like the end itself.
+func TestNotThereIsAskedFor(t *testing.T) { // G1
+	p := newPeers(t, lease, lease)
+	id := counterfoil.ID{7}
+	if _, err := p.nodes[0].Revoke(t.Context(), counterfoil.ByID(id), counterfoil.ReasonRevoked); !errors.Is(err, counterfoil.ErrNotFound) {
+		t.Errorf("%v, want ErrNotFound", err)
+	}
+	p.links[0].mute = true
+	if _, err := p.nodes[0].Revoke(t.Context(), counterfoil.ByID(id), counterfoil.ReasonRevoked); !errors.Is(err, counterfoil.ErrUnavailable) {
+		t.Errorf("%v from a store that confirms nothing, want ErrUnavailable", err)
 	}
 }

@@ -87,10 +87,12 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 		e.Kind, e.Subject, e.Except, e.Epoch = EntryEndedSubject, m.subjectHash(t.subject), t.except, t.before
 	default:
 		rec, err := m.store.Load(ctx, t.only)
-		if errors.Is(err, ErrNotFound) || err == nil && t.subject != "" && rec.Subject != m.subjectHash(t.subject) {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return Revocation{}, m.notThere(ctx, e, t.only)
+		case err == nil && t.subject != "" && rec.Subject != m.subjectHash(t.subject):
 			return Revocation{}, ErrNotFound
-		}
-		if err != nil {
+		case err != nil:
 			return Revocation{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		e.Kind, e.Session, e.Subject, e.Actor, e.Parent, e.Root = EntryEnded, rec.ID, rec.Subject, rec.Actor, rec.Parent, rec.Root
@@ -147,6 +149,18 @@ func (m *Manager) suspect(e *Entry) {
 			m.recheckAfter(w, 0)
 		}
 	}
+}
+
+// notThere is the answer for a session that is not in the store: ErrNotFound, once that is as durable as
+// an end. It may have ended a moment ago, on a server that could not tell its standby.
+func (m *Manager) notThere(ctx context.Context, e Entry, id ID) error {
+	if m.shared {
+		e.Kind, e.Session = EntryEnded, id
+		if _, err := m.store.Revoke(ctx, e); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	return ErrNotFound
 }
 
 // endOne ends the session of e.

@@ -60,10 +60,16 @@ func (t *tx) revoke(ctx context.Context, e counterfoil.Entry, found, under []*co
 		return err
 	}
 	if len(gone.entries) == 0 {
-		var head int64
-		err := t.QueryRow(ctx, "SELECT seq FROM cf_log_head").Scan(&head)
-		done.Seq = uint64(head)
-		return err // nothing was appended, nothing is to be remembered
+		// Nothing is appended, nothing is to be remembered. But what ended it before may be known here
+		// alone, if a wait for the standby was broken off: so this commit has something to wait for.
+		t.last.Queue("SELECT pg_logical_emit_message(true, 'counterfoil', '')")
+		t.last.Queue("SELECT seq FROM cf_log_head").QueryRow(func(row pgx.Row) error {
+			var head int64
+			err := row.Scan(&head)
+			done.Seq = uint64(head)
+			return err
+		})
+		return nil
 	}
 	done.Count = len(gone.ids)
 	done.Ended = gone.ids[:min(len(gone.ids), counterfoil.MaxEndedListed)]
