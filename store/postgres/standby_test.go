@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
 	"github.com/jackc/pgx/v5"
 )
@@ -32,8 +33,8 @@ func TestEndedAlreadyWaitsForTheStandby(t *testing.T) { // R18
 		t.Fatal(err)
 	}
 	nodes := [2]counterfoil.Store{open(t, dsn), open(t, dsn)}
-	r := session(newSubject())
-	if _, err := nodes[0].Create(ctx, r, signIn()); err != nil {
+	r := sample.Session(sample.Subject())
+	if _, err := nodes[0].Create(ctx, r, sample.SignIn()); err != nil {
 		t.Fatal(err)
 	}
 	second, err := first.Standby(filepath.Dir(first.Socket()), "5432")
@@ -73,7 +74,7 @@ func TestEndedAlreadyWaitsForTheStandby(t *testing.T) { // R18
 	end := func(s counterfoil.Store) (counterfoil.Revoked, error) {
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
-		return s.Revoke(ctx, signOut(r.ID))
+		return s.Revoke(ctx, sample.SignOut(r.ID))
 	}
 	if done, err := end(nodes[0]); err == nil {
 		t.Errorf("the first end: %+v; no standby has it", done)
