@@ -21,10 +21,10 @@ type storesPlan struct {
 func stores(args []string) func() error {
 	var p storesPlan
 	f := flag.NewFlagSet("stores", flag.ExitOnError)
-	f.IntVar(&p.rounds, "rounds", 10, "rounds")
+	f.IntVar(&p.rounds, "rounds", 40, "rounds")
 	f.IntVar(&p.sessions, "sessions", 10_000, "live sessions on each side")
-	f.IntVar(&p.reads, "reads", 1000, "cold reads in a round")
-	f.IntVar(&p.writes, "writes", 100, "sign-ins, saves and sign-outs in a round")
+	f.IntVar(&p.reads, "reads", 500, "cold reads in a round")
+	f.IntVar(&p.writes, "writes", 50, "sign-ins, saves and sign-outs in a round")
 	f.StringVar(&p.only, "only", "", "postgres, redis or sqlite alone")
 	f.Parse(args)
 	return p.run

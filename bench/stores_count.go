@@ -17,7 +17,7 @@ func (p storesPlan) count(s *server, t storesTable) error {
 		return err
 	}
 	for i, r := range rows {
-		for turn := range 3 { // the first time prepares statements and opens connections
+		for turn := range 4 { // the first time prepares statements and opens connections
 			if r.prepare != nil {
 				if err := r.prepare(); err != nil {
 					return err
@@ -35,10 +35,11 @@ func (p storesPlan) count(s *server, t storesTable) error {
 			if err != nil {
 				return err
 			}
-			asked, took := (now-asked)/float64(r.n), float64(tap.trips.Load()-trips)/float64(r.n)
-			if turn < 2 || took < t[i].trips { // a poll may have come in between
-				t[i].asked, t[i].trips = asked, took
+			m := measured{asked: (now - asked) / float64(r.n), trips: float64(tap.trips.Load()-trips) / float64(r.n)}
+			if turn > 1 { // polls may have come in between
+				m.asked, m.trips = min(m.asked, t[i].asked), min(m.trips, t[i].trips)
 			}
+			t[i].asked, t[i].trips = m.asked, m.trips
 		}
 	}
 	return nil
