@@ -204,6 +204,40 @@ func TestLeaseCountsFromSending(t *testing.T) { // R9, R17
 	}
 }
 
+// A record that was under way for longer than the lease says nothing of now: the log is asked before
+// anybody is let in by it.
+func TestG2RecordThatCameLate(t *testing.T) { // R17, R21
+	for _, c := range []struct {
+		name string
+		ends bool
+		back bool // the store answers again
+		want counterfoil.Verdict
+	}{
+		{"the session has ended", true, true, counterfoil.Invalid},
+		{"it lives", false, true, counterfoil.Valid},
+		{"nobody can say", true, false, counterfoil.Unknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPeers(t, lease, lease)
+			r, _ := signIn(t, p.nodes[0], "alice")
+			l := p.links[1]
+			l.late = func() {
+				l.late, l.cut = nil, true
+				if c.ends {
+					if _, err := p.nodes[0].Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked); err != nil {
+						t.Error(err)
+					}
+				}
+				p.clock.Advance(2 * lease)
+				l.cut = !c.back
+			}
+			if _, v := p.nodes[1].Check(r); v != c.want {
+				t.Errorf("verdict %v, want %v", v, c.want)
+			}
+		})
+	}
+}
+
 // The near cache keeps to its bytes and loses nobody by it.
 func TestCacheIsBounded(t *testing.T) {
 	m, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.CacheBytes = 256 << 10 })

@@ -57,6 +57,8 @@ type link struct {
 	log   string           // comes to the name of the log
 	blind bool             // it reads no records
 	mute  bool             // it confirms no ends
+	late  func()           // while a record is under way
+	ends  func()           // before an end arrives
 }
 
 var errCut = errors.New("cut off")
@@ -81,12 +83,19 @@ func (l *link) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record
 	if l.cut || l.blind {
 		return nil, errCut
 	}
-	return l.Store.Load(ctx, id)
+	rec, err := l.Store.Load(ctx, id)
+	if l.late != nil {
+		l.late()
+	}
+	return rec, err
 }
 
 func (l *link) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {
 	if l.mute {
 		return counterfoil.Revoked{}, errCut
+	}
+	if l.ends != nil {
+		l.ends()
 	}
 	return l.Store.Revoke(ctx, e)
 }
@@ -241,6 +250,24 @@ func TestWaitForSilentNode(t *testing.T) { // R17
 	}
 	if n := p.nodes[1].Health().Cached; n != 1 {
 		t.Errorf("%d sessions are cached; all but the new one should be gone", n)
+	}
+}
+
+// An end that took long to arrive counts from when it was acknowledged: until it arrived others polled
+// and learned nothing of it.
+func TestG2WaitCountsFromTheEnd(t *testing.T) { // R17
+	p := newPeers(t, lease, lease)
+	r, _ := signIn(t, p.nodes[0], "alice")
+	p.nodes[1].Check(r)
+	p.links[0].ends = func() {
+		p.clock.Advance(2 * lease)
+		p.links[1].cut = true
+	}
+	if w := p.end(nil); w.Took < lease*101/100 {
+		t.Errorf("it took %+v", w)
+	}
+	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+		t.Error("it admits after Wait")
 	}
 }
 
