@@ -148,11 +148,24 @@ func (c *cookies) put(h http.Header, name, line string) {
 		}
 	}
 	h["Set-Cookie"] = append(lines, line)
+	for _, name := range targeted {
+		delete(h, name)
+	}
 }
+
+// targeted fields overrule Cache-Control for the caches of content delivery networks (RFC 9213).
+var targeted = [...]string{"Cdn-Cache-Control", "Surrogate-Control"}
 
 // cachedByOthers reports whether the handler lets shared caches keep the answer; such an answer gets
 // no rotated cookie, another will do (R7).
 func cachedByOthers(h http.Header) bool {
+	for _, name := range targeted {
+		for _, line := range h[name] {
+			if line = strings.ToLower(line); !strings.Contains(line, "no-store") && !strings.Contains(line, "private") {
+				return true
+			}
+		}
+	}
 	for _, line := range h["Cache-Control"] {
 		for d := range strings.SplitSeq(strings.ToLower(line), ",") {
 			d = strings.TrimSpace(d)

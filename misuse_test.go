@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
@@ -159,5 +160,33 @@ func TestUnknownAddress(t *testing.T) {
 	m.Check(bad)
 	if all := info.IP + strings.Join(seen, ""); all != "" || len(seen) < 2 {
 		t.Errorf("%q, %q", info.IP, seen)
+	}
+}
+
+// A content delivery network has a field of its own, which no cookie goes out beside.
+func TestTargetedCacheControl(t *testing.T) {
+	m, clock := sessiontest.New(t)
+	r, _ := signIn(t, m, "alice")
+	clock.Advance(20 * time.Minute) // a new token is due
+	for field, sends := range map[string]bool{"max-age=60": false, "no-store": true, "": true} {
+		w := httptest.NewRecorder()
+		m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if field != "" {
+				w.Header().Set("CDN-Cache-Control", field)
+			}
+		})).ServeHTTP(w, r)
+		if got := len(w.Header()["Set-Cookie"]) > 0; got != sends {
+			t.Errorf("%q: %v", field, w.Header())
+		}
+	}
+	w := httptest.NewRecorder()
+	m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("CDN-Cache-Control", "max-age=60")
+		if err := m.FromContext(r.Context()).SignIn(counterfoil.Identity{Subject: "bob"}); err != nil {
+			t.Error(err)
+		}
+	})).ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+	if w.Header().Get("CDN-Cache-Control") != "" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", w.Header())
 	}
 }
