@@ -189,3 +189,21 @@ func TestG5UnheardEndAndStreams(t *testing.T) { // G9
 		t.Error("after a sign-out that the store did not hear the stream goes on")
 	}
 }
+
+// A stream that begins when its session has just ended is told, too.
+func TestG2StreamOfTheEnded(t *testing.T) { // R17
+	m, clock := sessiontest.New(t)
+	r, _ := signIn(t, m, "alice")
+	during(t, m, r, func(s *counterfoil.Session) {
+		if _, err := m.Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked); err != nil {
+			t.Fatal(err)
+		}
+		done := s.Done()
+		clock.Advance(time.Second)
+		select {
+		case <-done:
+		default:
+			t.Error("the stream goes on")
+		}
+	})
+}
