@@ -30,9 +30,12 @@ type world struct {
 	thief                     time.Duration // the longest time between two uses of the stolen token; 0: nobody steals
 }
 
+// soak reports whether tests are to take the time that they would like to have.
+func soak() bool { return os.Getenv("COUNTERFOIL_SOAK") != "" }
+
 func TestG5RotationModel(t *testing.T) { // G2, G5, G6, G9, R1–R3, R5–R7, R9–R12, D22, D23, P18–P20, P32
 	checks := 30
-	if os.Getenv("COUNTERFOIL_SOAK") != "" {
+	if soak() {
 		checks = 2000
 	}
 	for _, c := range []struct {

@@ -1,6 +1,8 @@
 package counterfoil_test
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -35,7 +37,10 @@ func tokenOf(tb testing.TB, m *counterfoil.Manager, subject string) (string, cou
 
 // The same user, address and frozen clock: tokens and IDs share nothing and follow no order.
 func TestTokensAreRandom(t *testing.T) { // P94, T3, T4, T9, T11, S1, S7, S27, S28, S29
-	const n = 20000
+	n := 33000 // over 1 MiB of tokens
+	if soak() {
+		n = 1000000
+	}
 	m, _ := sessiontest.New(t, func(c *counterfoil.Config) { c.Policy.PerSubject = 1 })
 	seen := make(map[string]bool, n)
 	var ones, runs, rising int
@@ -75,7 +80,7 @@ func TestTokensAreRandom(t *testing.T) { // P94, T3, T4, T9, T11, S1, S7, S27, S
 	}
 	within("ones (monobit)", float64(ones), bitsTotal/2, math.Sqrt(bitsTotal)/2)
 	within("changes (runs)", float64(runs), bitsTotal/2, math.Sqrt(bitsTotal)/2)
-	within("IDs above the one before", float64(rising), n/2, math.Sqrt(n/12))
+	within("IDs above the one before", float64(rising), float64(n)/2, math.Sqrt(float64(n)/12))
 	chi := 0.0
 	for _, c := range bytesSeen {
 		d := float64(c) - float64(total)/256
@@ -86,8 +91,8 @@ func TestTokensAreRandom(t *testing.T) { // P94, T3, T4, T9, T11, S1, S7, S27, S
 		chi := 0.0
 		for _, c := range column {
 			if c > 0 {
-				d := float64(c) - n/64.0
-				chi += d * d / (n / 64.0)
+				d := float64(c) - float64(n)/64
+				chi += d * d / (float64(n) / 64)
 			}
 		}
 		within("chi-square of character", chi, 63, math.Sqrt(2*63))
@@ -124,6 +129,10 @@ func decode43(t *testing.T, tok string) []byte {
 
 // Many sign in at once: no two get one token, and each finds itself.
 func TestParallelSignIns(t *testing.T) { // T7, T4
+	each := 15
+	if soak() {
+		each = 10000
+	}
 	m, _ := sessiontest.New(t)
 	h := me(m)
 	var wg sync.WaitGroup
@@ -131,7 +140,7 @@ func TestParallelSignIns(t *testing.T) { // T7, T4
 	for g := range 64 {
 		wg.Go(func() {
 			name := "user" + string(rune('A'+g))
-			for range 15 {
+			for range each {
 				tok, _ := tokenOf(t, m, name)
 				if _, twice := seen.LoadOrStore(tok, name); twice {
 					t.Error("a token twice")
@@ -206,6 +215,59 @@ func TestFloodOfBadTokens(t *testing.T) { // T8, P21
 	}
 }
 
+// stutter repeats what it gave the last time, if it is told to.
+type stutter struct {
+	again int // times
+	last  [64]byte
+}
+
+func (s *stutter) Read(p []byte) (int, error) {
+	if len(p) < 28 { // no token
+		return rand.Read(p)
+	}
+	if s.again > 0 {
+		s.again--
+		return copy(p, s.last[:]), nil
+	}
+	n, err := rand.Read(p)
+	copy(s.last[:], p)
+	return n, err
+}
+
+// T4: a session is only ever made where there is none. If its ID is another's the token is drawn anew; if
+// randomness is broken nobody is signed in, and least of all as somebody else.
+func TestCollision(t *testing.T) {
+	source := &stutter{}
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Random = source })
+	h := me(m)
+	use := func(token string) string {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Cookie", "__Host-Http-session="+token)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Body.String()
+	}
+	alice, _ := tokenOf(t, m, "alice")
+	clock.Advance(time.Second)
+	source.again = 1
+	bob, _ := tokenOf(t, m, "bob")
+	if source.again != 0 || bob == alice || use(alice) != "alice" || use(bob) != "bob" {
+		t.Errorf("one collision: alice is %q, bob is %q", use(alice), use(bob))
+	}
+	clock.Advance(time.Second)
+	source.again = 2
+	w := httptest.NewRecorder()
+	m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s := m.FromContext(r.Context())
+		if err := s.SignIn(counterfoil.Identity{Subject: "carol"}); !errors.Is(err, counterfoil.ErrUnavailable) || s.SignedIn() {
+			t.Error("signed in on randomness that repeats:", err)
+		}
+	})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Header().Get("Set-Cookie") != "" || use(alice) != "alice" || use(bob) != "bob" {
+		t.Errorf("alice is %q, bob is %q, carol has %q", use(alice), use(bob), w.Header())
+	}
+}
+
 // What came and went leaves nothing behind.
 func TestNothingLeaks(t *testing.T) { // P98, T23
 	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Policy.PerSubject = 2 })
@@ -224,12 +286,16 @@ func TestNothingLeaks(t *testing.T) { // P98, T23
 	}
 	cycle(2000)
 	goroutines, before := runtime.NumGoroutine(), heap()
-	for range 4 {
+	cycles := 4
+	if soak() {
+		cycles = 200
+	}
+	for range cycles {
 		cycle(5000)
 	}
 	after := heap()
 	if after > before+2<<20 {
-		t.Errorf("the heap grew from %d to %d bytes over 20,000 sessions", before, after)
+		t.Errorf("the heap grew from %d to %d bytes over %d sessions", before, after, 5000*cycles)
 	}
 	if n := runtime.NumGoroutine(); n > goroutines {
 		t.Errorf("goroutines grew from %d to %d", goroutines, n)

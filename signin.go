@@ -121,8 +121,17 @@ func (s *Session) crossing(ctx context.Context, id *Identity) (valueSet, error) 
 	return kept, nil
 }
 
-// start creates a session for this client and makes it the request's; s is locked.
+// start creates a session for this client and makes it the request's; s is locked. An ID that another
+// session has, by one chance in 2^96, is drawn anew, once: twice is a broken source of randomness.
 func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSet, nonce string, c Creation, why Reason, now instant) error {
+	err := s.draw(ctx, w, epoch, values, nonce, c, why, now)
+	if errors.Is(err, ErrExists) {
+		err = s.draw(ctx, w, epoch, values, nonce, c, why, now)
+	}
+	return err
+}
+
+func (s *Session) draw(ctx context.Context, w who, epoch uint64, values valueSet, nonce string, c Creation, why Reason, now instant) error {
 	m := s.m
 	if nonce != "" {
 		done, taken, err := s.resume(ctx, &w, epoch, nonce, now)
@@ -157,7 +166,7 @@ func (s *Session) start(ctx context.Context, w who, epoch uint64, values valueSe
 		done, err = m.store.Create(ctx, rec, c) // the same operation: it is done once
 	}
 	if errors.Is(err, ErrExists) && nonce != "" { // the same form, a moment before
-		return s.start(ctx, w, epoch, values, nonce, c, why, now)
+		return s.draw(ctx, w, epoch, values, nonce, c, why, now)
 	}
 	if err != nil {
 		if isRefusal(err) && !errors.Is(err, ErrExists) {
