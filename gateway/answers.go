@@ -32,9 +32,6 @@ func (f *fault) message() string {
 	return f.title + ". " + strings.Join(f.text, " ")
 }
 
-// retryAfter is how long visitors are asked to wait where nothing better is known.
-const retryAfter = 5 * time.Second
-
 var (
 	unavailable = fault{status: http.StatusServiceUnavailable, code: "unavailable", title: "Just a moment", text: []string{"Sessions cannot be checked right now. You have not been signed out; try again in a few seconds."}}
 	notFound    = fault{status: http.StatusNotFound, code: "not_found", title: "There is nothing here", text: []string{"The address is wrong, or what it named has ended."}, link: &link{"/", "To the start"}}
@@ -54,7 +51,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, f fault) {
 	if f.until != nil {
 		h.Set("Retry-After", g.seconds(*f.until))
 	} else if f.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(int(counterfoil.RetryAfter/time.Second)))
 	}
 	if !browser(r) {
 		g.json(w, r, f.status, map[string]any{"error": map[string]string{"code": f.code, "message": f.message()}})
@@ -132,7 +129,7 @@ func (g *Gateway) signInFirst(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, counterfoil.ErrFlood):
-		until := g.now().Add(retryAfter)
+		until := g.now().Add(counterfoil.RetryAfter)
 		g.fail(w, r, fault{status: http.StatusTooManyRequests, code: "too_many_requests", title: "Too many bad tickets",
 			text: []string{"Too many session cookies that are no good came from your address."}, until: &until})
 	case errors.Is(err, counterfoil.ErrStepUp):

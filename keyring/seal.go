@@ -22,7 +22,6 @@ const (
 	Verifier Purpose = "verifier" // MAC that yields the key of a token's generations
 	Selector Purpose = "selector" // tag in a selector
 	Detail   Purpose = "detail"   // sealing details of log entries
-	Account  Purpose = "account"  // spare: nothing an account needs may depend on the ring
 )
 
 const (

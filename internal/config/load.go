@@ -98,20 +98,20 @@ func (l *loader) where(name string) string {
 func (l *loader) environment(env []string) map[string]string {
 	known := []string{"KEY", "KEY_FILE", "WRAPPING_KEY", "WRAPPING_KEY_FILE"}
 	for _, s := range l.settings {
-		known = append(known, strings.TrimPrefix(s.Env(), EnvPrefix))
+		known = append(known, strings.TrimPrefix(s.Env(), envPrefix))
 	}
 	ours := map[string]string{}
 	for _, line := range env {
-		line, isOurs := strings.CutPrefix(line, EnvPrefix)
+		line, isOurs := strings.CutPrefix(line, envPrefix)
 		name, value, _ := strings.Cut(line, "=")
 		if !isOurs || strings.HasPrefix(name, "PORT") || strings.HasPrefix(name, "SERVICE_") {
 			continue
 		}
 		if !slices.Contains(known, name) {
-			l.cfg.Warnings = append(l.cfg.Warnings, "the environment has "+EnvPrefix+name+", which nothing reads"+didYouMean(name, EnvPrefix, known))
+			l.cfg.Warnings = append(l.cfg.Warnings, "the environment has "+envPrefix+name+", which nothing reads"+didYouMean(name, envPrefix, known))
 			continue
 		}
-		ours[EnvPrefix+name] = value
+		ours[envPrefix+name] = value
 	}
 	return ours
 }
@@ -122,7 +122,7 @@ func (l *loader) file(flags map[string][]string, env map[string]string) {
 		if v := flags[name]; len(v) > 0 {
 			return v[0]
 		}
-		return env[EnvPrefix+strings.ToUpper(name)]
+		return env[envPrefix+strings.ToUpper(name)]
 	}
 	path, explicit := pick("config"), true
 	if path == "" {

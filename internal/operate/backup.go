@@ -134,9 +134,9 @@ func Restore(ctx context.Context, p Place, r RestoreOptions) (done transfer.Rest
 	defer func() { err = errors.Join(err, side.Sessions.Close()) }()
 	job := transfer.RestoreJob{
 		From: file, To: side, Key: keys.AuditKey(), KeyCheck: keyCheck(keys), Replace: r.Replace, Foreign: r.Foreign,
-		Clock: p.Clock, Progress: r.Progress, Carried: map[string][]byte{MetaKeyCheck: keyCheck(keys)}, Silence: silence(p.Config),
+		Clock: p.Clock, Progress: r.Progress, Carried: map[string][]byte{metaKeyCheck: keyCheck(keys)}, Silence: silence(p.Config),
 	}
-	if known, err := side.Sessions.Meta(ctx, MetaKeyCheck); err != nil {
+	if known, err := side.Sessions.Meta(ctx, metaKeyCheck); err != nil {
 		return done, err
 	} else if known != nil && side.Sessions.Capabilities().Shared && string(known) != string(job.KeyCheck) {
 		return done, ErrOtherKey

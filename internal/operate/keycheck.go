@@ -12,8 +12,8 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// MetaKeyCheck is the key of a store's small value by which nodes see that they have one key.
-const MetaKeyCheck = "key-check"
+// metaKeyCheck is the key of a store's small value by which nodes see that they have one key.
+const metaKeyCheck = "key-check"
 
 // ErrOtherKey refuses a node whose key is not that of the others on its store.
 var ErrOtherKey = errors.New("this node's key is not the one that the other nodes of this store have: what they seal it could not open, " +
@@ -32,7 +32,7 @@ func keyCheck(keys *keyring.Ring) []byte {
 func checkKeys(ctx context.Context, s counterfoil.Store, keys *keyring.Ring) error {
 	ours := keyCheck(keys)
 	for {
-		known, err := s.Meta(ctx, MetaKeyCheck)
+		known, err := s.Meta(ctx, metaKeyCheck)
 		switch {
 		case err != nil:
 			return err
@@ -41,7 +41,7 @@ func checkKeys(ctx context.Context, s counterfoil.Store, keys *keyring.Ring) err
 		case known != nil && s.Capabilities().Shared:
 			return ErrOtherKey
 		}
-		if err := s.SwapMeta(ctx, MetaKeyCheck, known, ours); !errors.Is(err, counterfoil.ErrConflict) {
+		if err := s.SwapMeta(ctx, metaKeyCheck, known, ours); !errors.Is(err, counterfoil.ErrConflict) {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func ResetKey(ctx context.Context, p Place) (ended int, err error) {
 	if ended, err = transfer.EndAll(ctx, side.Sessions, p.Clock, counterfoil.ReasonRevoked); err != nil {
 		return 0, err
 	}
-	return ended, transfer.SetMeta(ctx, side.Sessions, MetaKeyCheck, keyCheck(keys))
+	return ended, transfer.SetMeta(ctx, side.Sessions, metaKeyCheck, keyCheck(keys))
 }
 
 // sharedKeyFindings compares the key with that of the other nodes, as a start does: the file may have
@@ -75,7 +75,7 @@ func (o *Operations) sharedKeyFindings(ctx context.Context) []Finding {
 	if !o.Store.Capabilities().Shared {
 		return nil
 	}
-	known, err := o.Store.Meta(ctx, MetaKeyCheck)
+	known, err := o.Store.Meta(ctx, metaKeyCheck)
 	switch {
 	case err != nil:
 		return nil // the store's own finding says it

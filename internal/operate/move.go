@@ -31,7 +31,7 @@ func CopyStore(ctx context.Context, p Place, from, to string, progress transfer.
 	}
 	defer func() { err = errors.Join(err, target.Sessions.Close()) }()
 	return transfer.Copy(ctx, transfer.CopyJob{
-		From: source, To: target, Clock: p.Clock, Progress: progress, Carried: []string{MetaKeyCheck}, Silence: silence(p.Config),
+		From: source, To: target, Clock: p.Clock, Progress: progress, Carried: []string{metaKeyCheck}, Silence: silence(p.Config),
 	})
 }
 
