@@ -1,8 +1,11 @@
 package counterfoil
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
 )
 
 // keyReader says when the key file was read last because of something that no known key opens.
@@ -10,6 +13,8 @@ type keyReader struct {
 	mu   sync.Mutex
 	read bool
 	at   time.Duration // monotonic
+
+	usable []keyring.KeyID // at the last poll
 }
 
 // rereadEvery is how often at most: tokens that nobody issued look the same.
@@ -31,5 +36,25 @@ func (m *Manager) learnKeys() {
 		m.log.Warn("the key file was not read again", "error", err)
 	} else if after := m.keys.Fingerprint(); after != before {
 		m.log.Info("the key file was read again, for a key that another node uses", "fingerprint", after)
+	}
+}
+
+// missKeys empties the cache if a key that was usable at the last poll is so no longer, whoever took it
+// out of the file: what it sealed opens nowhere any more, and must not live on here because it was
+// opened before.
+func (m *Manager) missKeys() {
+	now := m.keys.Usable()
+	k := &m.keyReader
+	k.mu.Lock()
+	before := k.usable
+	k.usable = now
+	k.mu.Unlock()
+	for _, id := range before {
+		if !slices.Contains(now, id) {
+			m.cache.flush()
+			m.doubtStreams()
+			m.log.Warn("session cache dropped", "why", "a key is usable no longer; sessions that it sealed are refused", "key", id.String())
+			return
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package counterfoil_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -16,17 +17,7 @@ import (
 // same: it reads the file when it meets a key that it does not have, and not for every token that
 // nobody issued. CD15
 func TestKeyOfAnotherNode(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "data", "keys")
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	ring := func() *keyring.Ring {
-		r, _, err := keyring.Resolve(keyring.Options{Env: func(string) (string, bool) { return "", false }, OwnPath: path, Now: time.Unix(2e9, 0)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+	ring := keyFile(t)
 	rings := [2]*keyring.Ring{ring(), ring()}
 	var store counterfoil.Store
 	a, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Keys, store = rings[0], c.Store })
@@ -58,5 +49,59 @@ func TestKeyOfAnotherNode(t *testing.T) {
 	}
 	if _, v := b.Check(old); v != counterfoil.Valid {
 		t.Errorf("a session made before the rotation: %v", v)
+	}
+}
+
+// keyFile is a key file that several read.
+func keyFile(t *testing.T) (ring func() *keyring.Ring) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data", "keys")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() *keyring.Ring {
+		r, _, err := keyring.Resolve(keyring.Options{Env: func(string) (string, bool) { return "", false }, OwnPath: path, Now: time.Unix(2e9, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+}
+
+// A key that somebody else takes out of the file opens nothing from the next poll on after the file was
+// read again, though the session was opened before, and streams end with it. CD15
+func TestKeyRevokedFromOutside(t *testing.T) {
+	ring := keyFile(t)
+	ours, theirs := ring(), ring()
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { c.Keys = ours })
+	r, _ := signIn(t, m, "alice")
+	watched := httptest.NewRecorder()
+	var over <-chan struct{}
+	m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		over = m.FromContext(r.Context()).Done()
+		if err := theirs.Revoke(time.Unix(2e9+1, 0), theirs.Primary()); err != nil {
+			t.Error(err)
+		}
+		clock.Advance(2 * time.Second)
+		if _, v := m.Check(r); v != counterfoil.Valid {
+			t.Errorf("before the file is read again: %v", v)
+		}
+		if err := ours.Reload(); err != nil {
+			t.Error(err)
+		}
+		clock.Advance(2 * time.Second)
+		if _, v := m.Check(r); v != counterfoil.Invalid {
+			t.Errorf("a session of a revoked key: %v", v)
+		}
+		clock.Advance(time.Second)
+		select {
+		case <-over:
+		case <-time.After(10 * time.Second):
+			t.Error("a stream of a revoked key goes on")
+		}
+	})).ServeHTTP(watched, r)
+	other, _ := signIn(t, m, "alice")
+	if _, v := m.Check(other); v != counterfoil.Valid {
+		t.Errorf("a session of the new key: %v", v)
 	}
 }

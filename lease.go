@@ -134,6 +134,7 @@ func (m *Manager) poll(ctx context.Context) error {
 	if l.left {
 		return fmt.Errorf("%w: poll: %w", ErrUnavailable, errClosed)
 	}
+	m.missKeys()
 	sent := m.clock.now()
 	for again := 0; ; {
 		if m.watches.told() {

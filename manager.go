@@ -108,6 +108,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	m.store = m.metered
 	m.cache = newNearCache(bytes)
 	m.macs.keys, m.macs.learn = cfg.Keys, m.learnKeys
+	m.keyReader.usable = cfg.Keys.Usable()
 	if m.skew.allowed = cfg.Skew; cfg.Skew == 0 {
 		m.skew.allowed = 10 * time.Second
 	}

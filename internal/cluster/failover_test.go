@@ -183,6 +183,9 @@ func failOver(t *testing.T, on *backend, second *standby, synchronous bool) {
 		if status := signOut(c.nodes[0], doubt); status != http.StatusServiceUnavailable {
 			t.Errorf("a sign-out that the standby never heard of answers %d", status)
 		}
+		if status := signOut(c.nodes[1], doubt); status != http.StatusServiceUnavailable {
+			t.Errorf("the same on another node, where the session has ended already, answers %d", status)
+		}
 		time.Sleep(time.Until(cut.Add(lease + lease/4)))
 		for _, n := range c.nodes {
 			if status := n.check(keep); status != http.StatusServiceUnavailable {
