@@ -123,6 +123,21 @@ func TestNamelessCookies(t *testing.T) {
 	}
 }
 
+// Nor does a cookie of our name come with an answer before the answer.
+func TestCookiesOfEarlyHints(t *testing.T) {
+	s := behind(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Set-Cookie", "__Host-Http-session=planted")
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Set-Cookie")
+		io.WriteString(w, "the answer")
+	})
+	got := s.raw(fmt.Sprintf("GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nCookie: __Host-Http-session=%s\r\n\r\n", s.host(), s.signedIn(alice).token()))
+	if !strings.HasPrefix(got, "HTTP/1.1 103 ") || !strings.Contains(got, "Link: ") || !strings.Contains(got, "the answer") || strings.Contains(got, "planted") {
+		t.Errorf("%s", got)
+	}
+}
+
 // Who announces a body and never sends it holds a connection no longer than bodyTimeout, whatever it
 // asks for; an upload to the application may take longer.
 func TestBodiesThatNeverCome(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -28,7 +30,7 @@ func (g *Gateway) proxy() http.Handler {
 	context.AfterFunc(g.streams, transport.CloseIdleConnections)
 	p := &httputil.ReverseProxy{
 		Rewrite:        g.outgoing,
-		Transport:      transport,
+		Transport:      informer{transport, g.filter},
 		FlushInterval:  -1, // each write at once: streams of any type
 		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		ModifyResponse: g.incoming,
@@ -49,6 +51,20 @@ func (g *Gateway) proxy() http.Handler {
 		cancel(nil)
 		s.wait()
 	})
+}
+
+// informer looks over informational answers (103 Early Hints), which ModifyResponse does not see.
+type informer struct {
+	transport http.RoundTripper
+	filter    cookieFilter
+}
+
+func (i informer) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error { // before the proxy's own
+		i.filter.response(http.Header(h))
+		return nil
+	}}
+	return i.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 }
 
 // climbs reports whether path has a segment that applications read as the folder above: what the
