@@ -89,7 +89,7 @@ func newFragileSite(t *testing.T) (*site, *outage) {
 }
 
 // G9: when nobody knows, the answer is 503 with Retry-After: neither in nor out, no cookie touched, and no
-// empty list. PD8
+// empty list. PD8, P110
 func TestStoreDown(t *testing.T) {
 	s, store := newFragileSite(t)
 	b := s.signedIn(alice)
