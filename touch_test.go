@@ -111,3 +111,30 @@ func TestOldTouchLowersNothing(t *testing.T) { // R12, G5
 	clock.Advance(time.Minute)
 	check(a, "node a, an hour later")
 }
+
+// What this node has seen counts here though the store cannot be told of it, also when the record is
+// read anew.
+func TestG5UnwrittenTouchCounts(t *testing.T) { // R12
+	fault := errors.New("read only")
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		c.CacheBytes = -1
+		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
+			if method == "Touch" || method == "Reap" {
+				return fault
+			}
+			return nil
+		})
+	})
+	defer func() { fault = nil }()
+	r, _ := signIn(t, m, "alice")
+	for range 6 {
+		clock.Advance(10 * time.Minute)
+		if _, v := m.Check(r); v != counterfoil.Valid {
+			t.Fatalf("used ten minutes ago, it is %v", v)
+		}
+	}
+	clock.Advance(31 * time.Minute)
+	if _, v := m.Check(r); v != counterfoil.Invalid {
+		t.Errorf("left alone for longer than the idle limit, it is %v", v)
+	}
+}

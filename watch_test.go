@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -206,4 +207,49 @@ func TestG2StreamOfTheEnded(t *testing.T) { // R17
 			t.Error("the stream goes on")
 		}
 	})
+}
+
+// A look at a stream that was begun before the node learned of a gap says nothing of it.
+func TestG2LookOfThePast(t *testing.T) { // R17
+	p := newPeers(t, lease, lease)
+	r, _ := signIn(t, p.nodes[0], "alice")
+	done, leave := stream(t, p.nodes[1], r)
+	defer leave()
+	l := p.links[1]
+	var end counterfoil.Revocation
+	l.late = func() { // the record lives in the answer that is under way
+		l.late, l.blind = nil, true
+		var err error
+		if end, err = p.nodes[0].Revoke(t.Context(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked); err != nil {
+			t.Error(err)
+		}
+		wall, _ := p.clock.Now()
+		if _, err := p.store.Reap(t.Context(), counterfoil.Reap{LogBefore: wall.Add(time.Hour)}); err != nil {
+			t.Error(err)
+		}
+		p.clock.Advance(lease / 2) // it polls meanwhile
+	}
+	p.clock.Advance(lease)
+	acknowledged := func() bool {
+		all, err := p.store.Nodes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(all, func(n counterfoil.Node) bool {
+			return n.Name == l.polls[len(l.polls)-1].Node && n.Acked >= end.Seq
+		})
+	}
+	if acknowledged() {
+		t.Error("the end is acknowledged, and the stream goes on")
+	}
+	l.blind = false
+	p.clock.Advance(lease)
+	select {
+	case <-done:
+	default:
+		t.Error("the stream goes on")
+	}
+	if !acknowledged() {
+		t.Error("the end is not acknowledged")
+	}
 }
