@@ -12,7 +12,7 @@ import (
 // ends returns the two ends of the log, and its incarnation.
 func ends(db *conn) (head, floor uint64, incarnation string, err error) {
 	var h, f int64
-	err = db.row("SELECT max(floor, ifnull((SELECT max(seq) FROM log), 0)), floor, incarnation FROM state").Scan(&h, &f, &incarnation)
+	err = db.row("SELECT "+logHead+", floor, incarnation FROM state").Scan(&h, &f, &incarnation)
 	return uint64(h), uint64(f), incarnation, err
 }
 

@@ -19,6 +19,9 @@ const (
 // Reap implements counterfoil.Store.
 func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reaped, error) {
 	var done counterfoil.Reaped
+	if err := s.schedule(ctx); err != nil {
+		return done, err
+	}
 	more := true
 	for done.Records < r.Max && more {
 		var n int
@@ -47,29 +50,69 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 	return done, nil
 }
 
-// reap ends up to max sessions that are past an end, and what hangs on them, and says whether there
-// are more.
+// schedule makes the sessions due that no sweep has seen yet: those behind the last one that is. None
+// ever comes before another, and the oldest get it first, so that none is passed over.
+func (s *Store) schedule(ctx context.Context) error {
+	var last int64
+	err := s.read(ctx, func(db *conn) error {
+		return db.row("SELECT ifnull((" + lastDue + "), 0)").Scan(&last)
+	})
+	for n := reapBatch; n == reapBatch && err == nil; {
+		err = s.write(ctx, false, func(db *conn) error {
+			n = 0
+			return db.each(func(row scanner) error {
+				var key int64
+				err := row.Scan(&key)
+				n, last = n+1, max(last, key)
+				return err
+			}, "UPDATE session SET due = min(idle_end, absolute_end) WHERE row IN (SELECT row FROM session WHERE row > ? ORDER BY row LIMIT ?) RETURNING row",
+				last, reapBatch)
+		})
+	}
+	return err
+}
+
+// lastDue goes down from the newest session.
+const lastDue = "SELECT row FROM session NOT INDEXED WHERE due IS NOT NULL ORDER BY row DESC LIMIT 1"
+
+// reap looks at up to max sessions that are due. It ends those that are past an end, with what hangs
+// on them, and moves the others on. It says whether there are more.
 func reap(db *conn, before time.Time, max int) (n int, more bool, err error) {
 	type expired struct {
 		id  []byte
 		why counterfoil.Reason
 	}
-	var due []expired
+	var ended []expired
+	var later []int64
+	looked := 0
 	err = db.each(func(row scanner) error {
-		x := expired{why: counterfoil.ReasonIdle}
-		var absolute bool
-		err := row.Scan(&x.id, &absolute)
-		if absolute {
-			x.why = counterfoil.ReasonAbsolute
+		var key, idle, absolute int64
+		var id []byte
+		if err := row.Scan(&key, &id, &idle, &absolute); err != nil {
+			return err
 		}
-		due = append(due, x)
-		return err
-	}, "SELECT id, absolute_end <= ?1 FROM session WHERE min(idle_end, absolute_end) <= ?1 ORDER BY min(idle_end, absolute_end) LIMIT ?2",
-		before.UnixMilli(), max+1)
+		switch now := before.UnixMilli(); {
+		case looked == max:
+			more = true
+		case absolute <= now:
+			ended = append(ended, expired{id, counterfoil.ReasonAbsolute})
+		case idle <= now:
+			ended = append(ended, expired{id, counterfoil.ReasonIdle})
+		default:
+			later = append(later, key)
+		}
+		looked++
+		return nil
+	}, "SELECT row, id, idle_end, absolute_end FROM session WHERE due <= ? ORDER BY due LIMIT ?", before.UnixMilli(), max+1)
 	if err != nil {
 		return 0, false, err
 	}
-	for _, x := range due {
+	for _, row := range later {
+		if _, err := db.exec("UPDATE session SET due = min(idle_end, absolute_end) WHERE row = ?", row); err != nil {
+			return 0, false, err
+		}
+	}
+	for _, x := range ended {
 		if n >= max {
 			return n, true, nil
 		}
@@ -79,7 +122,7 @@ func reap(db *conn, before time.Time, max int) (n int, more bool, err error) {
 		}
 		n += done.Count
 	}
-	return n, false, nil
+	return n, more, nil
 }
 
 // trim removes the oldest entries of the log, and says whether there may be more to remove.
@@ -94,7 +137,7 @@ func trim(db *conn, before time.Time) (n int, more bool, err error) {
 		return 0, false, err
 	}
 	for _, statement := range []string{
-		"DELETE FROM op WHERE op IN (SELECT op FROM log WHERE seq <= ?)",
+		"DELETE FROM answer WHERE seq <= ?",
 		"DELETE FROM log WHERE seq <= ?",
 		"UPDATE state SET floor = ?",
 	} {

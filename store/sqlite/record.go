@@ -78,11 +78,8 @@ func update(db *conn, r *counterfoil.Record, changed *counterfoil.Entry) error {
 	e.Kind, e.Session, e.Revision = counterfoil.EntryChanged, r.ID, r.Revision
 	e.Subject, e.Actor = sqlrow.FromBlob[counterfoil.SubjectHash](subject), sqlrow.FromBlob[counterfoil.SubjectHash](actor)
 	e.Parent, e.Root = sqlrow.FromBlob[counterfoil.ID](parent), sqlrow.FromBlob[counterfoil.ID](root)
-	seq, err := appendEntry(db, e)
-	if err != nil {
-		return err
-	}
-	return remember(db, e.Op, answered{seq: seq, session: r.ID, number: r.Revision})
+	_, err = appendEntry(db, e)
+	return err
 }
 
 // Touch implements counterfoil.Store.

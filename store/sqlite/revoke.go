@@ -39,10 +39,10 @@ func revoke(db *conn, e counterfoil.Entry) (counterfoil.Revoked, error) {
 		return counterfoil.Revoked{Seq: done.seq, Ended: done.ended, Count: int(done.number)}, nil
 	}
 	result, err := end(db, e, false)
-	if err != nil || result.Count == 0 && e.Kind == counterfoil.EntryEnded {
-		return result, err // nothing was appended, nothing is to be remembered
+	if err != nil || e.Kind == counterfoil.EntryEnded && result.Count <= 1 {
+		return result, err // nothing was appended, or what recall says by itself
 	}
-	return result, remember(db, e.Op, answered{seq: result.Seq, session: e.Session, number: uint64(result.Count), ended: result.Ended})
+	return result, remember(db, e.Op, answered{seq: result.Seq, number: uint64(result.Count), ended: result.Ended})
 }
 
 // endOne ends the session of that ID, if there is one, and those that hang on it, with an entry each.
@@ -50,26 +50,37 @@ func endOne(db *conn, id counterfoil.ID, why counterfoil.Reason, at time.Time) (
 	return end(db, counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: id, Reason: why, Time: at}, true)
 }
 
-// member is what an end needs to know of a session.
-type member struct {
-	row    int64
-	record counterfoil.Record // ID, Subject, Actor, Parent, Root and Epoch alone
-}
+// clearColumns are what an end needs to know of a session.
+const clearColumns = "id, subject, actor, parent, root, epoch"
 
-func members(db *conn, where string, args ...any) (found []member, err error) {
+func clearRecords(db *conn, query string, args ...any) (found []*counterfoil.Record, err error) {
 	err = db.each(func(row scanner) error {
-		var m member
 		var id, subject, actor, parent, root []byte
 		var epoch int64
-		err := row.Scan(&m.row, &id, &subject, &actor, &parent, &root, &epoch)
-		m.record = counterfoil.Record{
+		err := row.Scan(&id, &subject, &actor, &parent, &root, &epoch)
+		found = append(found, &counterfoil.Record{
 			ID: sqlrow.FromBlob[counterfoil.ID](id), Parent: sqlrow.FromBlob[counterfoil.ID](parent), Root: sqlrow.FromBlob[counterfoil.ID](root),
 			Subject: sqlrow.FromBlob[counterfoil.SubjectHash](subject), Actor: sqlrow.FromBlob[counterfoil.SubjectHash](actor), Epoch: uint64(epoch),
-		}
-		found = append(found, m)
+		})
 		return err
-	}, "SELECT row, id, subject, actor, parent, root, epoch FROM session WHERE "+where, args...)
+	}, query, args...)
 	return found, err
+}
+
+// covered removes what e covers by itself and returns it.
+func covered(db *conn, e counterfoil.Entry) (gone []*counterfoil.Record, err error) {
+	const remove = "DELETE FROM session WHERE id = ? RETURNING " + clearColumns
+	if e.Kind == counterfoil.EntryEnded {
+		return clearRecords(db, remove, blob(e.Session))
+	}
+	all, err := clearRecords(db, "SELECT "+clearColumns+" FROM session WHERE subject = ?1 OR actor = ?1", blob(e.Subject))
+	for _, r := range all {
+		if err == nil && e.Ends(r) {
+			gone = append(gone, r)
+			_, err = db.exec("DELETE FROM session WHERE id = ?", r.ID[:])
+		}
+	}
+	return gone, err
 }
 
 // end appends e and removes what it covers and what hangs on that. A descendant that e does not
@@ -78,59 +89,40 @@ func end(db *conn, e counterfoil.Entry, each bool) (done counterfoil.Revoked, er
 	if e.Kind == counterfoil.EntryEndedAll {
 		return endAll(db, e)
 	}
-	var ending []member
-	if e.Kind == counterfoil.EntryEnded {
-		ending, err = members(db, "id = ?1", blob(e.Session))
-	} else {
-		ending, err = members(db, "subject = ?1 OR actor = ?1", blob(e.Subject))
-		ending = slices.DeleteFunc(ending, func(m member) bool { return !e.Ends(&m.record) })
-	}
+	gone, err := covered(db, e)
 	if err != nil {
 		return done, err
 	}
 	if e.Kind == counterfoil.EntryEnded {
-		if len(ending) == 0 {
+		if len(gone) == 0 {
 			done.Seq, _, _, err = ends(db)
 			return done, err
 		}
-		e = of(e, &ending[0].record)
+		e = of(e, gone[0])
 	}
 	if done.Seq, err = appendEntry(db, e); err != nil {
 		return done, err
 	}
-	known := make(map[int64]bool, len(ending))
-	for _, m := range ending {
-		known[m.row] = true
-	}
-	for i := 0; i < len(ending); i++ { // grows: children follow their parents
-		children, err := members(db, "parent = ?1 OR root = ?1", ending[i].record.ID[:])
+	for i := 0; i < len(gone); i++ { // grows: children follow their parents
+		children, err := clearRecords(db, "DELETE FROM session WHERE parent = ?1 OR root = ?1 RETURNING "+clearColumns, gone[i].ID[:])
 		if err != nil {
 			return done, err
 		}
-		for _, m := range children {
-			if known[m.row] {
+		for _, r := range children {
+			gone = append(gone, r)
+			if e.Ends(r) && !each {
 				continue
 			}
-			known[m.row] = true
-			ending = append(ending, m)
-			if e.Ends(&m.record) && !each {
-				continue
-			}
-			own := of(counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: counterfoil.ReasonParent, Time: e.Time}, &m.record)
+			own := of(counterfoil.Entry{Kind: counterfoil.EntryEnded, Reason: counterfoil.ReasonParent, Time: e.Time}, r)
 			if done.Seq, err = appendEntry(db, own); err != nil {
 				return done, err
 			}
 		}
 	}
-	for i, m := range ending {
-		if _, err := db.exec("DELETE FROM session WHERE row = ?", m.row); err != nil {
-			return done, err
-		}
-		if i < counterfoil.MaxEndedListed {
-			done.Ended = append(done.Ended, m.record.ID)
-		}
+	for _, r := range gone[:min(len(gone), counterfoil.MaxEndedListed)] {
+		done.Ended = append(done.Ended, r.ID)
 	}
-	done.Count = len(ending)
+	done.Count = len(gone)
 	return done, nil
 }
 

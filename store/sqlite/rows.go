@@ -18,9 +18,9 @@ func blob[T sqlrow.Bytes16](v T) any {
 type sealed []byte
 
 func (s *sealed) Scan(src any) error {
-	*s = nil
-	if b, ok := src.([]byte); ok {
-		*s = append([]byte{}, b...)
+	b, ok := src.([]byte)
+	if *s = b; ok && b == nil {
+		*s = []byte{}
 	}
 	return nil
 }
@@ -97,13 +97,14 @@ func of(e counterfoil.Entry, r *counterfoil.Record) counterfoil.Entry {
 	return e
 }
 
+// logHead is the last position of the log, FROM state.
+const logHead = "max(floor, ifnull((SELECT max(seq) FROM log), 0))"
+
 // appendEntry writes e at the next position of the log and returns that.
 func appendEntry(db *conn, e counterfoil.Entry) (uint64, error) {
-	var seq int64
-	err := db.row("INSERT INTO log (seq, "+entryColumns+") "+
-		"SELECT 1 + max(floor, ifnull((SELECT max(seq) FROM log), 0)), ?,?,?,?,?,?,?,?,?,?,?,?,?,?,? FROM state RETURNING seq",
+	seq, err := db.insert("INSERT INTO log (seq, "+entryColumns+") "+
+		"SELECT 1 + "+logHead+", ?,?,?,?,?,?,?,?,?,?,?,?,?,?,? FROM state",
 		counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
-		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
-	).Scan(&seq)
+		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail)
 	return uint64(seq), err
 }

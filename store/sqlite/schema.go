@@ -11,7 +11,7 @@ const applicationID = 0x63667331
 
 // migrations returns the steps from each schema version to the next. A step that was released is
 // never changed; what changes is a further step.
-func migrations() []string { return []string{schema1} }
+func migrations() []string { return []string{schema1, schema2} }
 
 // Sessions have a rowid: rows of several hundred bytes under random keys would spread writes over
 // the whole file otherwise. What is small, or found by its key alone, does without.
@@ -122,6 +122,32 @@ CREATE TABLE link (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX link_subject ON link (purpose, subject);
 CREATE INDEX link_expires ON link (expires);
+`
+
+// A sign-in writes no more than it must: each index is a page of its own that goes through the log.
+//
+// What a change was answered follows from its log entry mostly, so that an index on the entries' op
+// finds it; only the other answers are kept.
+//
+// due is a time up to which a session need not be looked at for having ended; it is at or before both
+// ends. A session has none until the first sweep after its sign-in gives it one, and a touch leaves it
+// alone: a sweep that comes too early moves it on. From here on a session's row is the position of its
+// created entry, so that those without have the highest.
+const schema2 = `
+CREATE TABLE answer ( -- to the change of that log entry, when it is asked for again; goes with the entry
+	seq    INTEGER PRIMARY KEY,
+	last   INTEGER NOT NULL, -- the position of its last entry
+	number INTEGER NOT NULL, -- how many were ended
+	ended  BLOB              -- IDs, one behind the other
+) STRICT;
+INSERT INTO answer SELECT log.seq, op.seq, op.number, op.ended FROM log JOIN op USING (op)
+	WHERE log.kind IN (4, 5) OR log.kind = 3 AND op.number <> 1 OR log.kind = 1 AND op.ended IS NOT NULL;
+DROP TABLE op;
+CREATE UNIQUE INDEX log_op ON log (op) WHERE op IS NOT NULL;
+ALTER TABLE session ADD COLUMN due INTEGER;
+DROP INDEX session_end;
+UPDATE session SET due = min(idle_end, absolute_end);
+CREATE INDEX session_due ON session (due) WHERE due IS NOT NULL;
 `
 
 // migrate brings the file to the version that has all steps, each in a transaction of its own. A

@@ -3,13 +3,10 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"path/filepath"
 	"testing"
 	"testing/iotest"
-
-	"modernc.org/sqlite"
 )
 
 // raw opens a connection of the test's own to a file that no Store has open.
@@ -18,17 +15,12 @@ func raw(t *testing.T, path string) *conn {
 	if err := createFile(path); err != nil {
 		t.Fatal(err)
 	}
-	connector, err := sqlite.NewConnector(dsn(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	c, err := connect(db)
+	c, err := connect(dsn(path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(c.close(), db.Close()); err != nil {
+		if err := c.close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
@@ -138,14 +130,15 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, args := range map[string]int{
-		"SELECT sealed FROM session WHERE id = ?":                                                                      1,
-		"SELECT id FROM session WHERE subject = ?1 AND row > ?2 ORDER BY row LIMIT ?3":                                 3,
-		"SELECT id FROM session WHERE actor = ?1 AND subject IS NOT ?1 AND row > ?2 ORDER BY row LIMIT ?3":             3,
-		"SELECT row FROM session WHERE subject = ?1 OR actor = ?1":                                                     1,
-		"SELECT row FROM session WHERE parent = ?1 OR root = ?1":                                                       1,
-		"SELECT id FROM session WHERE min(idle_end, absolute_end) <= ?1 ORDER BY min(idle_end, absolute_end) LIMIT ?2": 2,
-		"SELECT seq FROM log WHERE kind IN (4, 5) AND seq >= ?":                                                        1,
-		"SELECT at FROM attempt WHERE key = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?":                            3,
+		"SELECT sealed FROM session WHERE id = ?":                                                          1,
+		"SELECT id FROM session WHERE subject = ?1 AND row > ?2 ORDER BY row LIMIT ?3":                     3,
+		"SELECT id FROM session WHERE actor = ?1 AND subject IS NOT ?1 AND row > ?2 ORDER BY row LIMIT ?3": 3,
+		"SELECT row FROM session WHERE subject = ?1 OR actor = ?1":                                         1,
+		"SELECT row FROM session WHERE parent = ?1 OR root = ?1":                                           1,
+		"SELECT id FROM session WHERE due <= ? ORDER BY due LIMIT ?":                                       2,
+		"SELECT seq FROM log WHERE op = ?":                                                                 1,
+		"SELECT seq FROM log WHERE kind IN (4, 5) AND seq >= ?":                                            1,
+		"SELECT at FROM attempt WHERE key = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?":                3,
 	} {
 		err := c.each(func(row scanner) error {
 			var id, parent, unused int
@@ -168,7 +161,7 @@ func TestSynchronous(t *testing.T) {
 	if err := setUp(c); err != nil {
 		t.Fatal(err)
 	}
-	w := &writerLoop{db: c}
+	w := newWriter(c, make(chan struct{}))
 	for _, durable := range []bool{true, false, false, true, false, true} {
 		var mode int
 		r := &request{durable: durable, do: func(db *conn) error { return db.row("PRAGMA synchronous").Scan(&mode) }}

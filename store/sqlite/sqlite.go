@@ -8,17 +8,19 @@
 //	defer store.Close()
 //	accounts := store.Accounts()
 //
-// A single goroutine writes. What waits for it while it commits goes into its next transaction
-// together (group commit), so that one fsync serves many; each request stands in a savepoint of its
-// own, and is answered only when the transaction is on the disk. Touches and counters of attempts do
-// not pay for an fsync of their own: they survive the death of the process, but perhaps not that of
-// the machine. Reads run beside the writer on connections of their own and see what is committed.
+// One caller at a time writes. What waits while it commits goes into the next transaction together
+// (group commit), so that one fsync serves many; each request stands in a savepoint of its own, and is
+// answered only when the transaction is on the disk. Touches and counters of attempts do not pay for
+// an fsync of their own: they survive the death of the process, but perhaps not that of the machine.
+// Reads run beside the writer on connections of their own and see what is committed.
+//
+// A context ends the wait for a turn to write, not a commit that has begun: that takes as long as the
+// disk does.
 package sqlite
 
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +30,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/account"
 	"github.com/counterfoil/counterfoil/store/internal/registry"
-	"modernc.org/sqlite"
 )
 
 // Options of a Store. The zero value is good.
@@ -44,14 +45,12 @@ type Options struct {
 type Store struct {
 	shared bool
 	lock   io.Closer
-	db     *sql.DB
 	conns  []*conn // the writer's and the readers'
 	nodes  registry.Registry
 
-	requests chan *request // unbuffered: what was sent has been taken by the writer
-	readers  chan *conn    // the connections that nobody reads on
-	closing  chan struct{}
-	done     chan struct{} // the writer has ended
+	writer  *writer
+	readers chan *conn // the connections that nobody reads on
+	closing chan struct{}
 
 	closeOnce sync.Once
 	closeErr  error
@@ -94,35 +93,29 @@ func open(path string, o Options) (_ *Store, err error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	connector, err := sqlite.NewConnector(dsn(path))
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
-	}
 	s := &Store{
-		shared:   o.Shared,
-		db:       sql.OpenDB(connector),
-		requests: make(chan *request),
-		readers:  make(chan *conn, readers()),
-		closing:  make(chan struct{}),
-		done:     make(chan struct{}),
+		shared:  o.Shared,
+		readers: make(chan *conn, readers()),
+		closing: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("sqlite: %s: %w", path, err), s.disconnect())
 		}
 	}()
-	writer, err := s.connect()
+	w, err := s.connect(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := setUp(writer); err != nil {
+	if err := setUp(w); err != nil {
 		return nil, err
 	}
-	if err := migrate(writer, migrations(), o.Random); err != nil {
+	if err := migrate(w, migrations(), o.Random); err != nil {
 		return nil, err
 	}
+	s.writer = newWriter(w, s.closing)
 	for range cap(s.readers) {
-		r, err := s.connect()
+		r, err := s.connect(path)
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +124,6 @@ func open(path string, o Options) (_ *Store, err error) {
 		}
 		s.readers <- r
 	}
-	go (&writerLoop{db: writer, requests: s.requests, closing: s.closing, done: s.done}).run()
 	return s, nil
 }
 
@@ -164,7 +156,7 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
-		<-s.done
+		s.writer.close()
 		for range cap(s.readers) {
 			<-s.readers // waits for the reads that run
 		}
@@ -173,8 +165,8 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-func (s *Store) connect() (*conn, error) {
-	c, err := connect(s.db)
+func (s *Store) connect(path string) (*conn, error) {
+	c, err := connect(dsn(path))
 	if err == nil {
 		s.conns = append(s.conns, c)
 	}
@@ -186,7 +178,7 @@ func (s *Store) disconnect() error {
 	for _, c := range s.conns {
 		errs = append(errs, c.close())
 	}
-	return errors.Join(append(errs, s.db.Close())...)
+	return errors.Join(errs...)
 }
 
 // enter says whether a call may begin.
@@ -216,28 +208,10 @@ func (s *Store) read(ctx context.Context, do func(*conn) error) error {
 	}
 }
 
-// write hands do to the writer and waits until it is committed.
+// write runs do in a transaction and returns when that is committed, on the disk if durable.
 func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	r := &request{do: do, durable: durable, answer: make(chan error, 1)}
-	select {
-	case <-s.closing:
-		return ErrClosed
-	default:
-	}
-	select {
-	case <-s.closing:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.requests <- r:
-	}
-	select {
-	case err := <-r.answer:
-		return classify(err)
-	case <-ctx.Done():
-		return fmt.Errorf("sqlite: the write goes on, its outcome is unknown: %w", ctx.Err())
-	}
+	return classify(s.writer.write(ctx, &request{do: do, durable: durable}))
 }

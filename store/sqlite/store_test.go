@@ -77,6 +77,49 @@ func TestReap(t *testing.T) {
 	}
 }
 
+// A sweep that has seen a session comes again when it ends, and not when it would have ended without
+// the touch; those that signed in between two sweeps are seen by the second.
+func TestReapMovesOn(t *testing.T) {
+	s, ctx, noon := open(t, temp(t)), context.Background(), sample.Noon()
+	sweep := func(at time.Time, want int) {
+		t.Helper()
+		if done, err := s.Reap(ctx, counterfoil.Reap{Before: at, Max: 1000}); err != nil || done.Records != want || done.More {
+			t.Errorf("at %v: %+v, %v; want %d", at.Sub(noon), done, err, want)
+		}
+	}
+	create := func(n int) (all []*counterfoil.Record) {
+		for range n {
+			r := sample.Session(sample.Subject()) // ends an hour after noon
+			if _, err := s.Create(ctx, r, sample.SignIn()); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		}
+		return all
+	}
+	first := create(250)
+	sweep(noon, 0)
+	var touches []counterfoil.Touch
+	for _, r := range first[:200] {
+		touches = append(touches, counterfoil.Touch{ID: r.ID, Seen: noon.Add(30 * time.Minute), IdleEnd: noon.Add(90 * time.Minute)})
+	}
+	if err := s.Touch(ctx, touches); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Revoke(ctx, sample.SignOut(first[249].ID)); err != nil { // the newest, whose place nobody else may get
+		t.Fatal(err)
+	}
+	create(150)
+	sweep(noon.Add(time.Hour-time.Millisecond), 0)
+	create(1)
+	sweep(noon.Add(time.Hour), 49+150+1)
+	sweep(noon.Add(90*time.Minute-time.Millisecond), 0)
+	sweep(noon.Add(90*time.Minute), 200)
+	if all, err := s.Scan(ctx, counterfoil.ID{}, 10); err != nil || len(all) != 0 {
+		t.Errorf("%d are left, %v", len(all), err)
+	}
+}
+
 func TestClosed(t *testing.T) {
 	s, ctx := open(t, temp(t)), context.Background()
 	r := sample.Session(sample.Subject())

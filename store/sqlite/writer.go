@@ -1,67 +1,113 @@
 package sqlite
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
 
 // maxBatch bounds a transaction, and with it how long the first in it waits for the last.
 const maxBatch = 256
 
-// request is one change on its way to the writer. do may run any number of statements; if it
-// returns an error nothing of it stays.
-type request struct {
-	do      func(*conn) error
-	durable bool
-	answer  chan error // of one place
-	err     error      // what do said
-}
+// writer lets those who change something share transactions. Each leaves its request with those that
+// wait, and then waits for its answer or for its turn, whichever comes first. Whoever has the turn
+// commits all that wait, its own request among them, and answers them. So a caller that is alone
+// commits by itself at once, and what gathers while one commits goes into the next transaction
+// together, with one fsync for all.
+type writer struct {
+	closing <-chan struct{}
+	turn    chan struct{} // of one place; full: somebody has the turn
 
-// writerLoop is the goroutine that writes.
-type writerLoop struct {
-	db       *conn
-	requests <-chan *request
-	closing  <-chan struct{}
-	done     chan<- struct{}
+	mu      sync.Mutex
+	waiting []*request // in the order of their coming
 
+	// For who has the turn:
+	db      *conn
 	relaxed bool // synchronous is NORMAL
 	broken  error
 }
 
-func (w *writerLoop) run() {
-	defer close(w.done)
-	batch := make([]*request, 0, maxBatch)
+func newWriter(db *conn, closing <-chan struct{}) *writer {
+	return &writer{db: db, closing: closing, turn: make(chan struct{}, 1)}
+}
+
+// request is one change. do may run any number of statements; if it returns an error nothing of it
+// stays.
+type request struct {
+	do      func(*conn) error
+	durable bool
+	err     error      // what do said
+	answer  chan error // of one place
+}
+
+// write returns when r is committed or refused. When ctx ends while another has taken r on, it is not
+// known which.
+func (w *writer) write(ctx context.Context, r *request) error {
+	r.answer = make(chan error, 1)
+	w.mu.Lock()
+	w.waiting = append(w.waiting, r)
+	w.mu.Unlock()
 	for {
 		select {
+		case err := <-r.answer:
+			return err
+		case w.turn <- struct{}{}:
+			w.commitWaiting()
+			<-w.turn
+		case <-ctx.Done():
+			if w.withdraw(r) {
+				return ctx.Err()
+			}
+			return fmt.Errorf("sqlite: the write goes on, its outcome is unknown: %w", ctx.Err())
 		case <-w.closing:
-			return
-		case r := <-w.requests:
-			batch = w.collect(append(batch[:0], r))
-		}
-		_ = w.commit(batch) // each request has it
-		for i, r := range batch {
-			r.answer <- r.err
-			batch[i] = nil
+			if w.withdraw(r) {
+				return ErrClosed
+			}
+			return <-r.answer
 		}
 	}
 }
 
-// collect adds what waits already. Nobody is waited for: while a commit runs the next batch gathers
-// by itself.
-func (w *writerLoop) collect(batch []*request) []*request {
-	for len(batch) < maxBatch {
-		select {
-		case r := <-w.requests:
-			batch = append(batch, r)
-		default:
-			return batch
-		}
+// withdraw takes r back, if nobody has taken it on.
+func (w *writer) withdraw(r *request) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.Index(w.waiting, r)
+	if i < 0 {
+		return false
 	}
+	w.waiting = slices.Delete(w.waiting, i, i+1)
+	return true
+}
+
+// close waits for who has the turn and leaves it to nobody.
+func (w *writer) close() { w.turn <- struct{}{} }
+
+// commitWaiting is for who has the turn.
+func (w *writer) commitWaiting() {
+	batch := w.collect()
+	_ = w.commit(batch) // each request has it
+	for _, r := range batch {
+		r.answer <- r.err
+	}
+}
+
+// collect takes what waits already, at most maxBatch.
+func (w *writer) collect() []*request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.waiting), maxBatch)
+	batch := slices.Clone(w.waiting[:n])
+	w.waiting = slices.Delete(w.waiting, 0, n)
 	return batch
 }
 
 // commit runs the batch in one transaction. If that fails its error is that of every request: what
 // one of them said by itself, it said of a state that never came to be.
-func (w *writerLoop) commit(batch []*request) error {
+func (w *writer) commit(batch []*request) error {
 	err := w.broken
-	if err == nil {
+	if err == nil && len(batch) > 0 {
 		err = w.transaction(batch)
 	}
 	if flushFailed(err) && w.broken == nil {
@@ -76,38 +122,38 @@ func (w *writerLoop) commit(batch []*request) error {
 	return err
 }
 
-func (w *writerLoop) transaction(batch []*request) error {
-	if err := w.relax(!anyDurable(batch)); err != nil {
+func (w *writer) transaction(batch []*request) (err error) {
+	if err := w.relax(!slices.ContainsFunc(batch, func(r *request) bool { return r.durable })); err != nil {
 		return err
 	}
 	if _, err := w.db.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	good := 0
-	for _, r := range batch {
-		if err := w.savepoint(r); err != nil { // the transaction is gone, and with it what the others did
-			_, _ = w.db.exec("ROLLBACK")
+	defer func() {
+		if err != nil {
+			_, _ = w.db.exec("ROLLBACK") // fails if SQLite has done so by itself
+		}
+	}()
+	if len(batch) == 1 { // the transaction is savepoint enough
+		if err := batch[0].do(w.db); err != nil {
 			return err
 		}
-		if r.err == nil {
-			good++
-		}
-	}
-	end := "COMMIT"
-	if good == 0 {
-		end = "ROLLBACK"
-	}
-	if _, err := w.db.exec(end); err != nil {
-		_, _ = w.db.exec("ROLLBACK") // fails if SQLite has done so by itself
+		_, err := w.db.exec("COMMIT")
 		return err
 	}
-	return nil
+	for _, r := range batch {
+		if err := w.savepoint(r); err != nil { // the transaction is gone, and with it what the others did
+			return err
+		}
+	}
+	_, err = w.db.exec("COMMIT")
+	return err
 }
 
 // savepoint runs one request so that its failure undoes it alone. Some errors, a full disk for
 // one, make SQLite roll back the whole transaction; then the savepoint is gone and its error is
 // returned.
-func (w *writerLoop) savepoint(r *request) error {
+func (w *writer) savepoint(r *request) error {
 	if _, err := w.db.exec("SAVEPOINT request"); err != nil {
 		return err
 	}
@@ -126,7 +172,7 @@ func (w *writerLoop) savepoint(r *request) error {
 
 // relax leaves out the fsync at commit, or asks for it again. A later commit that has one covers
 // all before it, so that order is kept.
-func (w *writerLoop) relax(relaxed bool) error {
+func (w *writer) relax(relaxed bool) error {
 	if relaxed == w.relaxed {
 		return nil
 	}
@@ -140,13 +186,4 @@ func (w *writerLoop) relax(relaxed bool) error {
 	}
 	w.relaxed = relaxed
 	return nil
-}
-
-func anyDurable(batch []*request) bool {
-	for _, r := range batch {
-		if r.durable {
-			return true
-		}
-	}
-	return false
 }

@@ -1,13 +1,16 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
 
-func newWriter(t *testing.T) *writerLoop {
+// testWriter writes to a file of one table.
+func testWriter(t *testing.T) *writer {
 	t.Helper()
 	c := raw(t, filepath.Join(t.TempDir(), "sessions.db"))
 	if err := setUp(c); err != nil {
@@ -16,7 +19,7 @@ func newWriter(t *testing.T) *writerLoop {
 	if err := c.script("CREATE TABLE n (i INTEGER PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
-	return &writerLoop{db: c}
+	return newWriter(c, make(chan struct{}))
 }
 
 func insert(i int) *request {
@@ -28,7 +31,7 @@ func insert(i int) *request {
 
 // One request's failure undoes it whole and it alone.
 func TestBatchKeepsOthers(t *testing.T) {
-	w := newWriter(t)
+	w := testWriter(t)
 	no := errors.New("no")
 	half := &request{do: func(db *conn) error {
 		if _, err := db.exec("INSERT INTO n VALUES (2)"); err != nil {
@@ -51,7 +54,7 @@ func TestBatchKeepsOthers(t *testing.T) {
 // When SQLite rolls the whole transaction back, nobody in the batch is told that it was done, and
 // the next batch works.
 func TestBatchLost(t *testing.T) {
-	w := newWriter(t)
+	w := testWriter(t)
 	first, last := insert(1), insert(3)
 	lost := &request{do: func(db *conn) error {
 		_, err := db.exec("INSERT OR ROLLBACK INTO n VALUES (1)") // as a full disk would
@@ -72,7 +75,7 @@ func TestBatchLost(t *testing.T) {
 // What a request saw of a transaction that never came to be is no answer: a session that another in
 // the batch ended is still there, so that nobody may be told that it has ended.
 func TestBatchLostWithItsRefusals(t *testing.T) { // G9
-	w := newWriter(t)
+	w := testWriter(t)
 	if err := errors.Join(w.db.script("PRAGMA foreign_keys = ON"), w.db.script(
 		"CREATE TABLE late (i INTEGER REFERENCES n (i) DEFERRABLE INITIALLY DEFERRED)"),
 		w.commit([]*request{insert(1)})); err != nil {
@@ -106,7 +109,7 @@ func TestBatchLostWithItsRefusals(t *testing.T) { // G9
 
 // After the disk failed to flush nothing is written any more.
 func TestBroken(t *testing.T) {
-	w := newWriter(t)
+	w := testWriter(t)
 	w.broken = ErrBroken
 	r := insert(1)
 	if err := w.commit([]*request{r}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "start again") {
@@ -117,17 +120,83 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// What gathers while a commit runs goes into the next one together.
-func TestCollect(t *testing.T) {
-	requests := make(chan *request, 2*maxBatch) // here a buffer stands for those who wait
-	w := &writerLoop{requests: requests}
-	for range maxBatch + 10 {
-		requests <- &request{}
+// What gathers while one commits goes into the next transaction together, and each gets its answer.
+func TestGather(t *testing.T) {
+	w := testWriter(t)
+	w.turn <- struct{}{} // somebody commits
+	const callers = maxBatch + 10
+	answers := make(chan error, callers)
+	for i := range callers {
+		go func() { answers <- w.write(context.Background(), insert(i)) }()
 	}
-	if n := len(w.collect([]*request{<-requests})); n != maxBatch {
-		t.Errorf("a batch of %d, want %d", n, maxBatch)
+	for waiting := 0; waiting < callers; runtime.Gosched() {
+		w.mu.Lock()
+		waiting = len(w.waiting)
+		w.mu.Unlock()
 	}
-	if n := len(w.collect([]*request{<-requests})); n != 10 {
-		t.Errorf("a batch of %d, want the rest: 10", n)
+	for _, want := range []int{maxBatch, 10, 0} {
+		batch := w.collect()
+		if len(batch) != want {
+			t.Fatalf("a batch of %d, want %d", len(batch), want)
+		}
+		if err := w.commit(batch); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range batch {
+			r.answer <- r.err
+		}
+	}
+	<-w.turn
+	for range callers {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := number(t, w.db, "SELECT count(*) FROM n"); n != callers {
+		t.Errorf("%d rows, want %d", n, callers)
+	}
+}
+
+// Who goes away before his turn has changed nothing and knows it; who goes away while another commits
+// for him does not know.
+func TestWithdraw(t *testing.T) {
+	w := testWriter(t)
+	w.turn <- struct{}{}
+	ctx, cancel := context.WithCancel(context.Background())
+	left := make(chan error)
+	go func() { left <- w.write(ctx, insert(1)) }()
+	go func() { left <- w.write(ctx, insert(2)) }()
+	for waiting := 0; waiting < 2; runtime.Gosched() {
+		w.mu.Lock()
+		waiting = len(w.waiting)
+		w.mu.Unlock()
+	}
+	w.mu.Lock()
+	taken := w.waiting[0]
+	w.waiting = w.waiting[1:]
+	w.mu.Unlock()
+	cancel()
+	unknown := 0
+	for range 2 {
+		err := <-left
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want what ended the wait", err)
+		}
+		if strings.Contains(err.Error(), "outcome is unknown") {
+			unknown++
+		}
+	}
+	if unknown != 1 {
+		t.Errorf("%d do not know, want the one that was taken on", unknown)
+	}
+	if err := w.commit([]*request{taken}); err != nil {
+		t.Fatal(err)
+	}
+	<-w.turn
+	if err := w.write(context.Background(), insert(3)); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 2 {
+		t.Errorf("%d rows, want the one that was taken on and the last", n)
 	}
 }
