@@ -182,3 +182,36 @@ func TestDeriveIsCached(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What is sealed together opens apart, and no two parts share a nonce, even of one purpose.
+func TestSealAll(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	r, err := keyring.Generate(at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := []keyring.Part{
+		{Purpose: keyring.Identity, AAD: []byte("one"), Plain: []byte("first")},
+		{Purpose: keyring.Identity, AAD: []byte("two"), Plain: nil},
+		{Purpose: keyring.Detail, AAD: nil, Plain: bytes.Repeat([]byte("long"), 1000)},
+		{Purpose: keyring.Identity, AAD: []byte("one"), Plain: []byte("first")},
+	}
+	id, err := r.SealAll(at, parts)
+	if err != nil || id != r.Primary() {
+		t.Fatal(id, err)
+	}
+	nonces := map[string]bool{}
+	for i, p := range parts {
+		plain, err := r.Open(id, p.Purpose, p.AAD, p.Sealed)
+		if err != nil || !bytes.Equal(plain, p.Plain) {
+			t.Errorf("part %d opens as %q, %v", i, plain, err)
+		}
+		nonces[string(p.Sealed[5:17])] = true
+		if cap(p.Sealed) != len(p.Sealed) {
+			t.Errorf("part %d can grow into the next", i)
+		}
+	}
+	if len(nonces) != len(parts) {
+		t.Errorf("%d nonces for %d parts", len(nonces), len(parts))
+	}
+}
