@@ -112,14 +112,27 @@ func (s *Service) reserve(ctx context.Context, a attempts) error {
 
 // forgive undoes what reserve counted, after a success: see [Limits].
 func (s *Service) forgive(ctx context.Context, a attempts) error {
-	all := []struct {
-		key string
-		at  time.Time
-	}{{a.address, a.at}, {a.pair, time.Time{}}, {a.strict, time.Time{}}, {a.account, time.Time{}}}
+	return s.forget(ctx, []Attempt{{Key: a.address, At: a.at}, {Key: a.pair}, {Key: a.strict}, {Key: a.account}})
+}
+
+// giveBackTime bounds how long an answer that nobody knows is held up to give back its attempt.
+const giveBackTime = time.Second
+
+// giveBack undoes what reserve counted for a password that was not judged, because the machine was busy
+// or the store did not answer in time: trying again must not use up the limits. If the store does not
+// answer now either, the attempt stays counted.
+func (s *Service) giveBack(ctx context.Context, a attempts) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	_ = s.forget(ctx, []Attempt{{Key: a.address, At: a.at}, {Key: a.pair, At: a.at}, {Key: a.strict, At: a.at}, {Key: a.account, At: a.at}})
+}
+
+// forget forgives together, so that a store may do that at once.
+func (s *Service) forget(ctx context.Context, all []Attempt) error {
 	errs := make([]error, len(all))
-	var forgiving sync.WaitGroup // a store may do them together
+	var forgiving sync.WaitGroup
 	for i, one := range all {
-		forgiving.Go(func() { errs[i] = s.store.Forgive(ctx, one.key, one.at) })
+		forgiving.Go(func() { errs[i] = s.store.Forgive(ctx, one.Key, one.At) })
 	}
 	forgiving.Wait()
 	if err := errors.Join(errs...); err != nil {

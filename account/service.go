@@ -112,7 +112,22 @@ func (s *Service) Verify(ctx context.Context, name, password string, from netip.
 	if err != nil || nameErr != nil {
 		return nil, ErrWrong // whoever sent that knows it; it says nothing about any account
 	}
-	a, err := s.store.Get(ctx, normal)
+	a, err := s.prove(ctx, normal, password)
+	if err == nil {
+		err = s.forgive(ctx, counted)
+	}
+	if err != nil && !errors.Is(err, ErrWrong) {
+		s.giveBack(ctx, counted) // nobody learnt anything
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// prove returns the account if password is that of name.
+func (s *Service) prove(ctx context.Context, name, password string) (*Account, error) {
+	a, err := s.store.Get(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		a, err = &Account{}, nil
 	}
@@ -127,9 +142,6 @@ func (s *Service) Verify(ctx context.Context, name, password string, from netip.
 		return nil, ErrWrong
 	case a.Disabled:
 		return nil, ErrDisabled
-	}
-	if err := s.forgive(ctx, counted); err != nil {
-		return nil, err
 	}
 	if outdated {
 		s.rehash(ctx, a, password)

@@ -415,3 +415,42 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// blind is a store that reads no accounts.
+type blind struct {
+	account.Store
+	on bool
+}
+
+func (s *blind) Get(ctx context.Context, name string) (*account.Account, error) {
+	if s.on {
+		return nil, errors.New("the store does not answer")
+	}
+	return s.Store.Get(ctx, name)
+}
+
+// A password that nobody judged, because the store did not answer or the machine was busy, does not use
+// up the limits: who is told to try again may.
+func TestUnjudgedAttemptIsGivenBack(t *testing.T) {
+	store := &blind{Store: memaccount.New()}
+	s, _ := newService(t, func(c *account.Config) {
+		c.Store = store
+		c.Limits = account.Limits{Pair: 2, Address: 2, Account: 2, Strict: 1}
+	})
+	add(t, s, "alice")
+	from := netip.MustParseAddr("192.0.2.1")
+	store.on = true
+	for range 5 {
+		_, err := s.Verify(t.Context(), "alice", "not her password", from)
+		if limit := (*account.LimitError)(nil); err == nil || errors.Is(err, account.ErrWrong) || errors.As(err, &limit) {
+			t.Fatalf("%v; nobody can know", err)
+		}
+	}
+	store.on = false
+	for _, want := range []bool{true, true, false} { // whether it is judged
+		_, err := s.Verify(t.Context(), "alice", "not her password", from)
+		if errors.Is(err, account.ErrWrong) != want {
+			t.Fatalf("%v; judged is to be %v", err, want)
+		}
+	}
+}

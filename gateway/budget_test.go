@@ -149,7 +149,8 @@ func TestSignInGivesUp(t *testing.T) {
 		})
 	}
 	t.Run("each is slow", func(t *testing.T) {
-		if status, store := signIn(t, 700*time.Millisecond, 0); status != 503 || store.late || store.took >= 2*patience {
+		// Those that give back the attempt run at once; here they add up.
+		if status, store := signIn(t, 700*time.Millisecond, 0); status != 503 || store.late || store.took >= 3*patience {
 			t.Errorf("%d after %v", status, store.took)
 		}
 	})

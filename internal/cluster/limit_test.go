@@ -14,7 +14,7 @@ import (
 // 50 people with one name sign in at once, over three nodes, with a limit of 3: exactly 3 stay.
 // SD5, T22
 func TestLimitOverNodes(t *testing.T) {
-	onEveryStore(t, func(t *testing.T, on *backend) {
+	onEveryStoreInTurn(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on, "--max-sessions", "3")
 		const people = 50
 		var mu sync.Mutex

@@ -67,6 +67,13 @@ func onEveryServer(t *testing.T, run func(*testing.T, *backend)) {
 	onEvery(t, map[string]func(*testing.T) *backend{"postgres": startPostgres, "redis": startRedis, "s3": startS3}, run)
 }
 
+// Tests with this keep all processors busy by themselves.
+func onEveryStoreInTurn(t *testing.T, run func(*testing.T, *backend)) {
+	for name, start := range map[string]func(*testing.T) *backend{"postgres": startPostgres, "redis": startRedis, "s3": startS3, "folder": startFolder} {
+		t.Run(name, func(t *testing.T) { run(t, start(t)) })
+	}
+}
+
 func onEvery(t *testing.T, backends map[string]func(*testing.T) *backend, run func(*testing.T, *backend)) {
 	for name, start := range backends {
 		t.Run(name, func(t *testing.T) {
