@@ -54,7 +54,6 @@ func (w *writer) write(ctx context.Context, r *request) error {
 			return err
 		case w.turn <- struct{}{}:
 			w.commitWaiting()
-			<-w.turn
 		case <-ctx.Done():
 			if w.withdraw(r) {
 				return ctx.Err()
@@ -84,8 +83,10 @@ func (w *writer) withdraw(r *request) bool {
 // close waits for who has the turn and leaves it to nobody.
 func (w *writer) close() { w.turn <- struct{}{} }
 
-// commitWaiting is for who has the turn.
+// commitWaiting is for who has the turn, and gives it back, even if it panics: then those whose
+// requests it had taken on wait until their contexts end, and do not know.
 func (w *writer) commitWaiting() {
+	defer func() { <-w.turn }()
 	batch := w.collect()
 	_ = w.commit(batch) // each request has it
 	for _, r := range batch {
@@ -122,15 +123,16 @@ func (w *writer) commit(batch []*request) error {
 	return err
 }
 
-func (w *writer) transaction(batch []*request) (err error) {
+func (w *writer) transaction(batch []*request) error {
 	if err := w.relax(!slices.ContainsFunc(batch, func(r *request) bool { return r.durable })); err != nil {
 		return err
 	}
 	if _, err := w.db.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	committed := false
 	defer func() {
-		if err != nil {
+		if !committed {
 			_, _ = w.db.exec("ROLLBACK") // fails if SQLite has done so by itself
 		}
 	}()
@@ -138,15 +140,15 @@ func (w *writer) transaction(batch []*request) (err error) {
 		if err := batch[0].do(w.db); err != nil {
 			return err
 		}
-		_, err := w.db.exec("COMMIT")
-		return err
-	}
-	for _, r := range batch {
-		if err := w.savepoint(r); err != nil { // the transaction is gone, and with it what the others did
-			return err
+	} else {
+		for _, r := range batch {
+			if err := w.savepoint(r); err != nil { // the transaction is gone, and with it what the others did
+				return err
+			}
 		}
 	}
-	_, err = w.db.exec("COMMIT")
+	_, err := w.db.exec("COMMIT")
+	committed = err == nil
 	return err
 }
 

@@ -200,3 +200,28 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("%d rows, want the one that was taken on and the last", n)
 	}
 }
+
+// A request that panics in its caller's hands, where a server may catch it, leaves nothing of itself and
+// stops nobody else.
+func TestPanic(t *testing.T) {
+	w := testWriter(t)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = w.write(context.Background(), &request{do: func(db *conn) error {
+			if _, err := db.exec("INSERT INTO n VALUES (1)"); err != nil {
+				return err
+			}
+			panic("a bug")
+		}})
+	}()
+	if err := w.write(context.Background(), insert(2)); err != nil {
+		t.Fatal(err)
+	}
+	if n, sum := number(t, w.db, "SELECT count(*) FROM n"), number(t, w.db, "SELECT sum(i) FROM n"); n != 1 || sum != 2 {
+		t.Errorf("%d rows of sum %d; want 2 alone", n, sum)
+	}
+}
