@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"os"
@@ -46,6 +47,8 @@ func killUntilDone(t *testing.T, c programtest.Command, step time.Duration, then
 	t.Helper()
 	for wait := 20 * time.Millisecond; ; wait += step {
 		cmd := c.Cmd(t.Context())
+		var says bytes.Buffer
+		cmd.Stderr = &says
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +60,12 @@ func killUntilDone(t *testing.T, c programtest.Command, step time.Duration, then
 				t.Fatal("it was done before it could be killed")
 			}
 			return killed
+		}
+		if strings.Contains(says.String(), "this store was moved to") {
+			return killed // a copy that was killed when all was done
+		}
+		if cmd.ProcessState.Exited() {
+			t.Fatalf("killed %d times, it fails: %s", killed, &says)
 		}
 		if killed++; killed > 200 {
 			t.Fatal("it never ends")
