@@ -139,7 +139,6 @@ func (m *Manager) poll(ctx context.Context) error {
 	for again := 0; ; {
 		if m.watches.told() {
 			l.told = l.applied
-			m.resignFormer(ctx)
 		}
 		page, err := m.sendPoll(ctx, Poll{Node: l.name(), Since: l.applied, Acked: l.told, Max: pollPage})
 		switch {
@@ -178,6 +177,9 @@ func (m *Manager) poll(ctx context.Context) error {
 		}
 		if l.applied >= page.Head || len(page.Entries) == 0 {
 			l.renew(sent)
+			if m.watches.told() { // not before: whoever waits must see this name, or that all it was to bring is here
+				m.resignFormer(ctx)
+			}
 			return nil
 		}
 	}
