@@ -10,6 +10,7 @@ package redistest
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,10 @@ import (
 	"path/filepath"
 	"strings"
 )
+
+// EnvProgram names the environment variable that names another program to start than redis-server, as
+// valkey-server is.
+const EnvProgram = "COUNTERFOIL_TEST_REDIS"
 
 // Server is a redis-server that listens on a socket in its folder and nowhere else. It loses nothing
 // that it acknowledged. One goroutine may use it at a time.
@@ -52,13 +57,14 @@ func Start(args ...string) (_ *Server, err error) {
 // Begin starts a server that crashed on what it left, and does not wait until it has read that: the
 // server answers LOADING meanwhile. Arguments are for this one life.
 func (s *Server) Begin(args ...string) error {
-	s.cmd = exec.Command("redis-server", append(append([]string{}, s.args...), args...)...)
+	program := cmp.Or(os.Getenv(EnvProgram), "redis-server")
+	s.cmd = exec.Command(program, append(append([]string{}, s.args...), args...)...)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("there is no Redis server to test with; install the package redis-server: %w", err)
+		return fmt.Errorf("there is no server to test with; install the package %s: %w", program, err)
 	}
 	s.ready = make(chan error, 1)
 	go s.read(bufio.NewReader(out)) // ends with the server
