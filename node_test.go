@@ -356,7 +356,8 @@ func TestClosedNodeLeaves(t *testing.T) { // R17
 	if _, v := p.nodes[1].Check(r); v != counterfoil.Unknown {
 		t.Errorf("after Close it says %v", v)
 	}
-	if w := p.end(nil); w != (counterfoil.Waited{Nodes: 1}) {
+	// No pause is Wait's own; the clock may move on for the acknowledgement that its poll sets off.
+	if w := p.end(nil); w.Nodes != 1 || w.Fenced != 0 || w.Behind != 0 || w.Took > lease/20 {
 		t.Errorf("it took %+v", w)
 	}
 }

@@ -341,6 +341,6 @@ func Example() {
 		return
 	}
 	defer store.Close()
-	fmt.Printf("%+v\n", store.Capabilities())
-	// Output: {Durable:true Linearizable:true Shared:true}
+	fmt.Println("durable:", store.Capabilities().Durable)
+	// Output: durable: true
 }
