@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,11 +17,15 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// handClock hands each pause of a Wait to the test, which lets the time of it pass.
+// handClock hands the pauses of a Wait to the test, which lets the time of each pass. What others set
+// meanwhile comes along with them: nobody ever waits for the test to take one.
 type handClock struct {
 	*sessiontest.Clock
-	waiting atomic.Bool
-	pauses  chan handPause
+	came chan struct{} // there is a pause
+
+	mu      sync.Mutex
+	waiting bool
+	pauses  []handPause
 }
 
 type handPause struct {
@@ -30,11 +34,39 @@ type handPause struct {
 }
 
 func (c *handClock) AfterFunc(d time.Duration, f func()) func() bool {
-	if !c.waiting.Load() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.waiting {
 		return c.Clock.AfterFunc(d, f)
 	}
-	c.pauses <- handPause{d, f}
+	c.pauses = append(c.pauses, handPause{d, f})
+	select {
+	case c.came <- struct{}{}:
+	default:
+	}
 	return func() bool { return true }
+}
+
+// hold says whether pauses are held; those that nobody took pass with the clock.
+func (c *handClock) hold(waiting bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = waiting
+	if !waiting {
+		for _, p := range c.pauses {
+			c.Clock.AfterFunc(p.d, p.over)
+		}
+		c.pauses = nil
+	}
+}
+
+// take returns the pauses that came.
+func (c *handClock) take() []handPause {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.pauses
+	c.pauses = nil
+	return list
 }
 
 // peers are managers on one store and one clock.
@@ -104,7 +136,7 @@ func (l *link) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Rev
 func newPeers(t *testing.T, leases ...time.Duration) *peers {
 	t.Helper()
 	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	p := &peers{t: t, clock: &handClock{Clock: sessiontest.NewClock(start), pauses: make(chan handPause)}, store: memory.New(memory.Options{Shared: true})}
+	p := &peers{t: t, clock: &handClock{Clock: sessiontest.NewClock(start), came: make(chan struct{}, 1)}, store: memory.New(memory.Options{Shared: true})}
 	keys, err := keyring.Generate(start, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -142,8 +174,8 @@ func (p *peers) end(each func(passed time.Duration)) counterfoil.Waited {
 func (p *peers) wait(rv counterfoil.Revocation, each func(passed time.Duration)) (w counterfoil.Waited) {
 	p.t.Helper()
 	over := make(chan error)
-	p.clock.waiting.Store(true)
-	defer p.clock.waiting.Store(false)
+	p.clock.hold(true)
+	defer p.clock.hold(false)
 	go func() {
 		var err error
 		w, err = rv.Wait(context.Background())
@@ -151,15 +183,20 @@ func (p *peers) wait(rv counterfoil.Revocation, each func(passed time.Duration))
 	}()
 	for passed := time.Duration(0); ; {
 		select {
-		case next := <-p.clock.pauses:
-			p.clock.waiting.Store(false)
-			if each != nil {
-				each(passed)
+		case <-p.clock.came:
+			for _, next := range p.clock.take() {
+				p.clock.hold(false)
+				if each != nil {
+					each(passed)
+				}
+				p.clock.Advance(next.d)
+				passed += next.d
+				p.clock.hold(true)
+				next.over()
 			}
-			p.clock.Advance(next.d)
-			passed += next.d
-			p.clock.waiting.Store(true)
-			next.over()
+		case <-time.After(50 * time.Millisecond): // Wait's pause came while another one passed
+			p.clock.Advance(lease / 100)
+			passed += lease / 100
 		case err := <-over:
 			if err != nil {
 				p.t.Fatal(err)
