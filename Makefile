@@ -44,7 +44,7 @@ bench-scale:
 # The long versions: 100,000 simulated schedules, crash loops of hundreds of kills and fuzzers for
 # minutes. Takes hours.
 soak: bootstrap
-	go test -run Simulation -v -runs 100000 -timeout 4h ./internal/simulation
+	go test ./internal/simulation -run Simulation -v -timeout 4h -runs 100000
 	COUNTERFOIL_SOAK=1 go test -race -p 1 -timeout 4h ./...
 	COUNTERFOIL_SOAK=1 scripts/modules
 	scripts/fuzz 5m
