@@ -173,8 +173,8 @@ func (s *Session) present() (View, error) {
 
 // Done is closed when the session ends, wherever and why ever, so that sockets and streams end with
 // it. For a visitor without a session it is closed at once; on a node that does not reach the store,
-// when that is back. The manager stops watching when the handler returns, and closes it then at the latest: what serves a connection that was taken over
-// stays in its handler.
+// when that is back. The manager stops watching when the handler returns, and closes it then at the
+// latest: what serves a connection that was taken over stays in its handler.
 func (s *Session) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,11 +76,14 @@ func (c Command) Serve(t testing.TB) *Server {
 // Until waits for what must become true.
 func (s *Server) Until(what string, happened func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(Patience); !happened(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("not %s: %s", what, s.Log)
+	const pause = 20 * time.Millisecond
+	for range Patience / pause {
+		if happened() {
+			return
 		}
+		time.Sleep(pause)
 	}
+	s.t.Fatalf("not %s: %s", what, s.Log)
 }
 
 // Address is where it listens, host and port, for its next life.
