@@ -85,8 +85,7 @@ func (s *Store) surplus(rec *counterfoil.Record, c counterfoil.Creation) []*reco
 	}
 	var live []candidate
 	now := c.Limit.Now.UnixMilli()
-	subject := s.subject(rec.Subject)
-	for r := subject.first(rec.Subject); r != nil; r = subject.next(r) {
+	for r := range s.subject(rec.Subject).all(rec.Subject) {
 		st, _ := s.read(r.id)
 		if st.head.Value().kind != rec.Kind || !st.lineage().parent.IsZero() || !st.live(now) || slices.Contains(c.Replaces, r.id) {
 			continue

@@ -38,7 +38,7 @@ type Store struct {
 
 	mu       sync.Mutex // before any shard's lock
 	log      journal
-	subjects [shardCount]index[bySubject]
+	subjects [shardCount]subjects
 	lastHead lastHead
 	actors   map[counterfoil.SubjectHash]set // the records in which an actor acts
 	children map[counterfoil.ID]set          // by parent, and by root
@@ -89,13 +89,13 @@ func (s *Store) enter(ctx context.Context) error {
 
 func (s *Store) shard(id counterfoil.ID) *shard { return &s.shards[shardOf(id)] }
 
-func (s *Store) subject(h counterfoil.SubjectHash) *index[bySubject] { return &s.subjects[shardOf(h)] }
+func (s *Store) subject(h counterfoil.SubjectHash) *subjects { return &s.subjects[shardOf(h)] }
 
 func (s *Store) peek(id counterfoil.ID) *record {
 	sh := s.shard(id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return sh.recs.first(id)
+	return sh.recs.get(id)
 }
 
 // read returns a copy of what the shard's lock guards.
@@ -103,7 +103,7 @@ func (s *Store) read(id counterfoil.ID) (stored, bool) {
 	sh := s.shard(id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	r := sh.recs.first(id)
+	r := sh.recs.get(id)
 	if r == nil {
 		return stored{}, false
 	}

@@ -11,11 +11,12 @@ import (
 )
 
 // record is a counterfoil.Record in as few bytes as is sensible (128 and the body): there may be
-// millions. Walking a chain reads its first half alone, one line of the processor's cache. ofSubject
-// belongs to Store.mu, the rest to the shard's lock.
+// millions. Walking a chain reads its first half alone, one line of the processor's cache. inSubjects
+// and siblings belong to Store.mu, the rest to the shard's lock.
 type record struct {
 	names
-	inShard, ofSubject links
+	inShard, inSubjects *record
+	siblings            links
 	state
 }
 

@@ -77,6 +77,6 @@ func (s *Store) endAll(ch *change) {
 		})
 		ch.count += gone.n
 	}
-	s.subjects = [shardCount]index[bySubject]{}
+	s.subjects = [shardCount]subjects{}
 	s.actors, s.children = map[counterfoil.SubjectHash]set{}, map[counterfoil.ID]set{}
 }

@@ -39,7 +39,7 @@ func (s *Store) replace(rec *counterfoil.Record) (*record, error) {
 	sh := s.shard(rec.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.recs.first(rec.ID)
+	r := sh.recs.get(rec.ID)
 	if r == nil {
 		return nil, counterfoil.ErrNotFound
 	}
@@ -67,7 +67,7 @@ func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
 	for _, t := range batch {
 		sh := s.shard(t.ID)
 		sh.mu.Lock()
-		if r := sh.recs.first(t.ID); r != nil {
+		if r := sh.recs.get(t.ID); r != nil {
 			r.raise(t.Seen.UnixMilli(), t.IdleEnd.UnixMilli())
 		}
 		sh.mu.Unlock()
