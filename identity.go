@@ -193,13 +193,18 @@ const (
 	sealRoom = 512
 )
 
+// room returns one that rooms takes back.
+func (m *Manager) room() *[sealRoom]byte {
+	if room, ok := m.rooms.Get().(*[sealRoom]byte); ok {
+		return room
+	}
+	return new([sealRoom]byte)
+}
+
 // sealInto puts i into rec as its next identity part, and who it is into the log entry about that.
 func (m *Manager) sealInto(rec *Record, e *Entry, i *identity, now instant) error {
 	rec.IdentityCount++
-	room, _ := m.rooms.Get().(*[sealRoom]byte)
-	if room == nil {
-		room = new([sealRoom]byte)
-	}
+	room := m.room()
 	defer m.rooms.Put(room)
 	aad := partData(room[:0], m.storeID, "identity", rec.ID[:], rec.IdentityCount)
 	all, err := i.append(aad)

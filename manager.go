@@ -41,7 +41,7 @@ type Manager struct {
 	storeID     []byte
 	shared      bool      // others write to the store too: values must not be cached, and nodes wait for each other
 	noValues    valueSet  // what every session without values has; empty and never changed
-	rooms       sync.Pool // of *[sealRoom]byte: what is about to be sealed
+	rooms       sync.Pool // of *[sealRoom]byte: what is filled, sealed and forgotten
 	leaseLength time.Duration
 	lease       *lease
 	cache       *nearCache

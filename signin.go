@@ -142,8 +142,8 @@ func (s *Session) draw(ctx context.Context, w who, epoch uint64, values valueSet
 			nonce = "" // a session of its own
 		}
 	}
-	var random freshBytes
-	if _, err := io.ReadFull(m.random, random[:]); err != nil {
+	random, err := m.freshBytes()
+	if err != nil {
 		return fmt.Errorf("counterfoil: no randomness for a token: %w", err)
 	}
 	var i identity
@@ -265,6 +265,16 @@ func (i *identity) sameProof(w *who, epoch uint64) bool {
 // freshBytes is the randomness of a new session, read at once: a call of the system costs more than
 // what it fills.
 type freshBytes [12 + 16 + opRandom]byte
+
+// freshBytes asks for them in a room that is there: what a Reader fills is on the heap.
+func (m *Manager) freshBytes() (f freshBytes, err error) {
+	room := m.room()
+	defer m.rooms.Put(room)
+	_, err = io.ReadFull(m.random, room[:len(f)])
+	copy(f[:], room[:])
+	clear(room[:len(f)])
+	return f, err
+}
 
 func (f *freshBytes) selector() []byte   { return f[:12] }
 func (f *freshBytes) seed() [16]byte     { return [16]byte(f[12:]) }
