@@ -16,7 +16,7 @@ type accounts struct{ *Store }
 // Add implements account.Store.
 func (s accounts) Add(ctx context.Context, a *account.Account, onlyFirst bool) error {
 	n := *a
-	err := s.write(ctx, true, func(db *conn) error {
+	err := s.write(ctx, true, func(db *tx) error {
 		var exists, any bool
 		if err := db.row("SELECT EXISTS (SELECT 1 FROM account WHERE name = ?), EXISTS (SELECT 1 FROM account)", n.Name).Scan(&exists, &any); err != nil {
 			return err
@@ -52,7 +52,7 @@ func (s accounts) Get(ctx context.Context, name string) (a *account.Account, err
 // Update implements account.Store.
 func (s accounts) Update(ctx context.Context, a *account.Account) error {
 	n := *a
-	err := s.write(ctx, true, func(db *conn) error {
+	err := s.write(ctx, true, func(db *tx) error {
 		updated, err := db.exec("UPDATE account SET operator = ?, disabled = ?, password = ?, epoch = ?, created = ?, changed = ?, revision = revision + 1 "+
 			"WHERE name = ? AND revision = ?",
 			n.Operator, n.Disabled, n.Password, int64(n.Epoch), sqlrow.Stamp(n.Created), sqlrow.Stamp(n.Changed), n.Name, int64(n.Revision))

@@ -18,21 +18,19 @@ type answered struct {
 
 // recall returns what op was answered with when it was done, nil if it was not. It is known for as
 // long as the log reaches back to its entry, from which it follows mostly.
-func recall(db *conn, op counterfoil.OpID) (*answered, error) {
-	if op == (counterfoil.OpID{}) {
-		return nil, nil
-	}
-	var seq, revision int64
-	var kind uint8
-	var session []byte
-	err := db.row("SELECT seq, kind, session, revision FROM log WHERE op = ?", op[:]).Scan(&seq, &kind, &session, &revision)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
+func recall(db *tx, op counterfoil.OpID) (*answered, error) {
+	at, err := db.position(op)
+	if at == 0 || err != nil {
 		return nil, err
 	}
-	a := &answered{seq: uint64(seq), session: sqlrow.FromBlob[counterfoil.ID](session), number: uint64(revision)}
+	seq := int64(at)
+	var revision int64
+	var kind uint8
+	var session []byte
+	if err := db.row("SELECT kind, session, revision FROM log WHERE seq = ?", seq).Scan(&kind, &session, &revision); err != nil {
+		return nil, err
+	}
+	a := &answered{seq: at, session: sqlrow.FromBlob[counterfoil.ID](session), number: uint64(revision)}
 	if counterfoil.EntryKind(kind) == counterfoil.EntryEnded {
 		a.number, a.ended = 1, []counterfoil.ID{a.session}
 	}
@@ -49,11 +47,11 @@ func recall(db *conn, op counterfoil.OpID) (*answered, error) {
 
 // remember keeps an answer that does not follow from the entry of op: one that ended more than the
 // session that the entry names.
-func remember(db *conn, op counterfoil.OpID, a answered) error {
-	if op == (counterfoil.OpID{}) {
-		return nil
+func remember(db *tx, op counterfoil.OpID, a answered) error {
+	seq, err := db.position(op)
+	if seq == 0 || err != nil {
+		return err
 	}
-	_, err := db.exec("INSERT INTO answer (seq, last, number, ended) SELECT seq, ?, ?, ? FROM log WHERE op = ?",
-		int64(a.seq), int64(a.number), sqlrow.JoinIDs(a.ended), op[:])
+	_, err = db.exec("INSERT INTO answer (seq, last, number, ended) VALUES (?, ?, ?, ?)", int64(seq), int64(a.seq), int64(a.number), sqlrow.JoinIDs(a.ended))
 	return err
 }

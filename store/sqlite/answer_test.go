@@ -53,8 +53,12 @@ func TestSecondSchema(t *testing.T) {
 	if err := migrate(c, migrations(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
+	db := &tx{conn: c}
+	if err := db.log.read(c); err != nil {
+		t.Fatal(err)
+	}
 	for _, w := range was {
-		got, err := recall(c, counterfoil.OpID{byte(w.seq)})
+		got, err := recall(db, counterfoil.OpID{byte(w.seq)})
 		if err != nil || got == nil {
 			t.Errorf("entry %d: %v, %v", w.seq, got, err)
 			continue
@@ -65,7 +69,7 @@ func TestSecondSchema(t *testing.T) {
 			t.Errorf("entry %d: %+v, want %+v", w.seq, *got, w.answer)
 		}
 	}
-	if got, err := recall(c, counterfoil.OpID{99}); got != nil || err != nil {
+	if got, err := recall(db, counterfoil.OpID{99}); got != nil || err != nil {
 		t.Errorf("an unknown op: %v, %v", got, err)
 	}
 	if n := number(t, c, "SELECT count(*) FROM answer"); n != 4 {

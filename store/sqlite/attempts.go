@@ -22,7 +22,7 @@ func (s accounts) Attempt(ctx context.Context, key string, now time.Time, window
 	}
 	var granted bool
 	var next time.Time
-	err = s.write(ctx, false, func(db *conn) error {
+	err = s.write(ctx, false, func(db *tx) error {
 		// The max-th latest attempt that still counts is the one that must fall out of the window.
 		// An attempt dated after now, the clock having been set back, counts.
 		var at int64
@@ -47,7 +47,7 @@ func (s accounts) Attempt(ctx context.Context, key string, now time.Time, window
 
 // Forgive implements account.Store.
 func (s accounts) Forgive(ctx context.Context, key string, at time.Time) error {
-	return s.write(ctx, false, func(db *conn) (err error) {
+	return s.write(ctx, false, func(db *tx) (err error) {
 		if at.IsZero() {
 			_, err = db.exec("DELETE FROM attempt WHERE key = ?", key)
 		} else {
@@ -59,7 +59,7 @@ func (s accounts) Forgive(ctx context.Context, key string, at time.Time) error {
 
 // PutLink implements account.Store.
 func (s accounts) PutLink(ctx context.Context, l account.Link) error {
-	return s.write(ctx, true, func(db *conn) error {
+	return s.write(ctx, true, func(db *tx) error {
 		if _, err := db.exec("DELETE FROM link WHERE hash = ? OR purpose = ? AND subject = ?", l.Hash[:], l.Purpose, l.Subject); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s accounts) PutLink(ctx context.Context, l account.Link) error {
 // TakeLink implements account.Store.
 func (s accounts) TakeLink(ctx context.Context, hash [32]byte, now time.Time) (account.Link, error) {
 	var l account.Link
-	err := s.write(ctx, true, func(db *conn) error {
+	err := s.write(ctx, true, func(db *tx) error {
 		var expires int64
 		err := db.row("DELETE FROM link WHERE hash = ? AND expires > ? RETURNING purpose, subject, expires", hash[:], now.UnixNano()).
 			Scan(&l.Purpose, &l.Subject, &expires)
@@ -94,7 +94,7 @@ func (s accounts) Tidy(ctx context.Context, now time.Time) error {
 		"DELETE FROM link WHERE hash IN (SELECT hash FROM link WHERE expires <= ? LIMIT ?)",
 	} {
 		for n := int64(tidyBatch); n == tidyBatch; {
-			if err := s.write(ctx, false, func(db *conn) (err error) {
+			if err := s.write(ctx, false, func(db *tx) (err error) {
 				n, err = db.exec(statement, now.UnixNano(), tidyBatch)
 				return err
 			}); err != nil {

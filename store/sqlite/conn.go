@@ -91,28 +91,15 @@ func (c *conn) statement(query string, args []any) (*statement, error) {
 
 // exec returns how many rows changed.
 func (c *conn) exec(query string, args ...any) (int64, error) {
-	result, err := c.run(query, args)
+	st, err := c.statement(query, args)
+	if err != nil {
+		return 0, err
+	}
+	result, err := st.ExecContext(context.Background(), st.args)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-// insert returns the key of the row that it inserts.
-func (c *conn) insert(query string, args ...any) (int64, error) {
-	result, err := c.run(query, args)
-	if err != nil {
-		return 0, err
-	}
-	return result.LastInsertId()
-}
-
-func (c *conn) run(query string, args []any) (driver.Result, error) {
-	st, err := c.statement(query, args)
-	if err != nil {
-		return nil, err
-	}
-	return st.ExecContext(context.Background(), st.args)
 }
 
 // scanner is a row, or the error that came in its place.

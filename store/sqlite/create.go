@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
@@ -15,7 +16,7 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 	r := rec.Clone() // the writer may still be at it when ctx ends the wait
 	c.Replaces, c.Entry.Detail = slices.Clone(c.Replaces), slices.Clone(c.Entry.Detail)
 	var done counterfoil.Created
-	err := s.write(ctx, true, func(db *conn) (err error) {
+	err := s.write(ctx, true, func(db *tx) (err error) {
 		done, err = create(db, r, c)
 		return err
 	})
@@ -26,55 +27,38 @@ func (s *Store) Create(ctx context.Context, rec *counterfoil.Record, c counterfo
 	return done, nil
 }
 
-func create(db *conn, r *counterfoil.Record, c counterfoil.Creation) (counterfoil.Created, error) {
+func create(db *tx, r *counterfoil.Record, c counterfoil.Creation) (counterfoil.Created, error) {
 	var none counterfoil.Created
-	found, err := lookAround(db, r, c)
+	done, err := recall(db, c.Entry.Op)
 	if err != nil {
 		return none, err
 	}
-	if found.known {
-		done, err := recall(db, c.Entry.Op)
-		if err != nil {
-			return none, err
-		}
+	if done != nil {
 		if done.session != r.ID {
 			return none, counterfoil.ErrExists
 		}
 		return counterfoil.Created{Seq: done.seq, Evicted: done.ended}, nil
 	}
-	if found.taken {
-		return none, counterfoil.ErrExists
-	}
 	if err := liveParent(db, r, c); err != nil {
 		return none, err
 	}
-	if err := notSuperseded(db, r, c.Since, found); err != nil {
+	if err := notSuperseded(db, r, c.Since); err != nil {
 		return none, err
 	}
-	for _, id := range c.Replaces {
-		if _, err := endOne(db, id, counterfoil.ReasonReplaced, c.Entry.Time); err != nil {
-			return none, err
-		}
-	}
-	if len(c.Replaces) > 0 { // the parent may have gone with them
-		if err := liveParent(db, r, c); err != nil {
-			return none, err
-		}
-	}
-	var evicted []counterfoil.ID
-	if limited(r, c) && found.live >= c.Limit.Max {
-		if evicted, err = keepLimit(db, r, c); err != nil {
-			return none, err
-		}
+	if err := replace(db, r, c); err != nil {
+		return none, err
 	}
 	e := of(c.Entry, r)
 	e.Kind = counterfoil.EntryCreated
-	seq, err := appendEntry(db, e)
+	seq, evicted, err := appendCreated(db, r, c, e)
 	if err != nil {
 		return none, err
 	}
 	r.Born, r.Revision = seq, 1
-	if _, err := db.exec("INSERT INTO session ("+recordColumns+", row) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", append(recordValues(r), int64(seq))...); err != nil {
+	if _, err := db.exec(insertSession, append(recordValues(r), int64(seq))...); err != nil {
+		if taken(err) {
+			err = counterfoil.ErrExists
+		}
 		return none, err
 	}
 	if len(evicted) > 0 {
@@ -83,32 +67,65 @@ func create(db *conn, r *counterfoil.Record, c counterfoil.Creation) (counterfoi
 	return counterfoil.Created{Seq: seq, Evicted: evicted}, err
 }
 
-// surroundings are what a sign-in meets.
-type surroundings struct {
-	known       bool // it was done before, under the same op
-	taken       bool // the ID is
-	head, floor uint64
-	ended       bool // since its mark somebody's sessions were ended, or everybody's
-	live        int  // sessions that count for the limit, before any is replaced
-}
+const insertSession = "INSERT INTO session (" + recordColumns + ", row) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
-// lookAround asks in one statement for what decides most sign-ins: a statement costs more than what
-// it finds.
-func lookAround(db *conn, r *counterfoil.Record, c counterfoil.Creation) (found surroundings, err error) {
-	var head, floor int64
-	err = db.row("SELECT EXISTS (SELECT 1 FROM log WHERE op = ?4), EXISTS (SELECT 1 FROM session WHERE id = ?5), "+
-		logHead+", floor, EXISTS (SELECT 1 FROM log WHERE kind IN (4, 5) AND seq >= ?6), "+
-		"(SELECT count(*) FROM session WHERE "+counting+") FROM state",
-		blob(r.Subject), uint8(r.Kind), c.Limit.Now.UnixMilli(), blob(c.Entry.Op), r.ID[:], int64(c.Since),
-	).Scan(&found.known, &found.taken, &head, &floor, &found.ended, &found.live)
-	found.head, found.floor = uint64(head), uint64(floor)
-	return found, err
+// replace ends what r takes the place of.
+func replace(db *tx, r *counterfoil.Record, c counterfoil.Creation) error {
+	if len(c.Replaces) == 0 {
+		return nil
+	}
+	if slices.Contains(c.Replaces, r.ID) {
+		if err := notTaken(db, r.ID); err != nil {
+			return err
+		}
+	}
+	for _, id := range c.Replaces {
+		if _, err := endOne(db, id, counterfoil.ReasonReplaced, c.Entry.Time); err != nil {
+			return err
+		}
+	}
+	return liveParent(db, r, c) // the parent may have gone with them
 }
 
 // counting selects the sessions that count for a limit.
-const counting = "subject = ?1 AND kind = ?2 AND parent IS NULL AND idle_end > ?3 AND absolute_end > ?3"
+const counting = "subject = ? AND kind = ? AND parent IS NULL AND idle_end > ? AND absolute_end > ?"
 
-func liveParent(db *conn, r *counterfoil.Record, c counterfoil.Creation) error {
+// countingValues are what counting compares with.
+func countingValues(r *counterfoil.Record, now time.Time) []any {
+	return []any{blob(r.Subject), uint8(r.Kind), now.UnixMilli(), now.UnixMilli()}
+}
+
+// appendCreated appends e, having made room for r under its subject's limit. Mostly there is room, so
+// that one statement does both.
+func appendCreated(db *tx, r *counterfoil.Record, c counterfoil.Creation, e counterfoil.Entry) (seq uint64, evicted []counterfoil.ID, err error) {
+	if limited(r, c) {
+		values := append(entryValues(db.log.head+1, e), countingValues(r, c.Limit.Now)...)
+		n, err := db.exec(insertEntry+" SELECT "+entryMarks+" WHERE (SELECT count(*) FROM session WHERE "+counting+") < ?", append(values, c.Limit.Max)...)
+		if err != nil {
+			return 0, nil, err
+		}
+		if n == 1 {
+			return db.log.wrote(&e), nil, nil
+		}
+		if evicted, err = keepLimit(db, r, c); err != nil {
+			return 0, nil, err
+		}
+	}
+	seq, err = appendEntry(db, e)
+	return seq, evicted, err
+}
+
+// notTaken refuses the ID of a session.
+func notTaken(db *tx, id counterfoil.ID) error {
+	var exists bool
+	err := db.row("SELECT EXISTS (SELECT 1 FROM session WHERE id = ?)", id[:]).Scan(&exists)
+	if exists {
+		err = counterfoil.ErrExists
+	}
+	return err
+}
+
+func liveParent(db *tx, r *counterfoil.Record, c counterfoil.Creation) error {
 	if r.Parent.IsZero() {
 		return nil
 	}
@@ -126,14 +143,14 @@ func liveParent(db *conn, r *counterfoil.Record, c counterfoil.Creation) error {
 }
 
 // notSuperseded refuses a credential that was checked before the sessions it gives were ended.
-func notSuperseded(db *conn, r *counterfoil.Record, since uint64, found surroundings) error {
+func notSuperseded(db *tx, r *counterfoil.Record, since uint64) error {
 	if since == 0 {
 		return nil
 	}
-	if since <= found.floor || since > found.head+1 {
+	if since <= db.log.floor || since > db.log.head+1 {
 		return counterfoil.ErrSuperseded
 	}
-	if !found.ended {
+	if since > db.log.wide {
 		return nil
 	}
 	return db.each(func(row scanner) error {
@@ -151,7 +168,7 @@ func limited(r *counterfoil.Record, c counterfoil.Creation) bool {
 }
 
 // keepLimit makes that room.
-func keepLimit(db *conn, r *counterfoil.Record, c counterfoil.Creation) ([]counterfoil.ID, error) {
+func keepLimit(db *tx, r *counterfoil.Record, c counterfoil.Creation) ([]counterfoil.ID, error) {
 	order := "seen"
 	if c.Limit.Order == counterfoil.EvictOldest {
 		order = "created"
@@ -163,9 +180,12 @@ func keepLimit(db *conn, r *counterfoil.Record, c counterfoil.Creation) ([]count
 		live = append(live, sqlrow.FromBlob[counterfoil.ID](id))
 		return err
 	}, "SELECT id FROM session WHERE "+counting+" ORDER BY "+order+", born",
-		r.Subject[:], uint8(r.Kind), c.Limit.Now.UnixMilli())
-	if err != nil || len(live) < c.Limit.Max {
+		countingValues(r, c.Limit.Now)...)
+	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(live, r.ID) {
+		return nil, counterfoil.ErrExists
 	}
 	if c.Limit.Order == counterfoil.Deny {
 		return nil, counterfoil.ErrLimit

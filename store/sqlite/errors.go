@@ -46,6 +46,12 @@ func fromSQLite(err error) bool {
 	return errors.As(err, &e)
 }
 
+// taken reports whether err says that what must be there once is there already.
+func taken(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE
+}
+
 // flushFailed reports whether err says that data may not have reached the disk.
 func flushFailed(err error) bool {
 	var e *sqlite.Error

@@ -72,7 +72,7 @@ func (s *Store) Fence(ctx context.Context, node string) error {
 // Acknowledge implements counterfoil.Store. It pays for no fsync: a trim that relies on it is
 // committed later, so that a crash can only make the reader see entries twice.
 func (s *Store) Acknowledge(ctx context.Context, reader string, seq uint64) error {
-	return s.write(ctx, false, func(db *conn) error {
+	return s.write(ctx, false, func(db *tx) error {
 		_, err := db.exec("INSERT INTO reader (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = max(seq, excluded.seq)",
 			reader, int64(seq))
 		return err
@@ -111,7 +111,7 @@ func (s *Store) Readers(ctx context.Context) (map[string]uint64, error) {
 
 // Forget implements counterfoil.Store.
 func (s *Store) Forget(ctx context.Context, reader string) error {
-	return s.write(ctx, true, func(db *conn) error {
+	return s.write(ctx, true, func(db *tx) error {
 		_, err := db.exec("DELETE FROM reader WHERE name = ?", reader)
 		return err
 	})
@@ -119,7 +119,7 @@ func (s *Store) Forget(ctx context.Context, reader string) error {
 
 // Renew implements counterfoil.Store.
 func (s *Store) Renew(ctx context.Context) error {
-	return s.write(ctx, true, func(db *conn) error {
+	return s.write(ctx, true, func(db *tx) error {
 		_, err := db.exec("UPDATE state SET incarnation = ?", rand.Text())
 		return err
 	})

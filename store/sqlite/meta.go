@@ -31,8 +31,8 @@ func meta(db *conn, key string) ([]byte, error) {
 // SwapMeta implements counterfoil.Store.
 func (s *Store) SwapMeta(ctx context.Context, key string, old, new []byte) error {
 	old, new = slices.Clone(old), slices.Clone(new)
-	return s.write(ctx, true, func(db *conn) error {
-		value, err := meta(db, key)
+	return s.write(ctx, true, func(db *tx) error {
+		value, err := meta(db.conn, key)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 	more := true
 	for done.Records < r.Max && more {
 		var n int
-		err := s.write(ctx, true, func(db *conn) (err error) {
+		err := s.write(ctx, true, func(db *tx) (err error) {
 			n, more, err = reap(db, r.Before, min(reapBatch, r.Max-done.Records))
 			return err
 		})
@@ -37,7 +37,7 @@ func (s *Store) Reap(ctx context.Context, r counterfoil.Reap) (counterfoil.Reape
 	trimming := true
 	for done.Entries < trimMost && trimming {
 		var n int
-		err := s.write(ctx, true, func(db *conn) (err error) {
+		err := s.write(ctx, true, func(db *tx) (err error) {
 			n, trimming, err = trim(db, r.LogBefore)
 			return err
 		})
@@ -58,7 +58,7 @@ func (s *Store) schedule(ctx context.Context) error {
 		return db.row("SELECT ifnull((" + lastDue + "), 0)").Scan(&last)
 	})
 	for n := reapBatch; n == reapBatch && err == nil; {
-		err = s.write(ctx, false, func(db *conn) error {
+		err = s.write(ctx, false, func(db *tx) error {
 			n = 0
 			return db.each(func(row scanner) error {
 				var key int64
@@ -77,7 +77,7 @@ const lastDue = "SELECT row FROM session NOT INDEXED WHERE due IS NOT NULL ORDER
 
 // reap looks at up to max sessions that are due. It ends those that are past an end, with what hangs
 // on them, and moves the others on. It says whether there are more.
-func reap(db *conn, before time.Time, max int) (n int, more bool, err error) {
+func reap(db *tx, before time.Time, max int) (n int, more bool, err error) {
 	type expired struct {
 		id  []byte
 		why counterfoil.Reason
@@ -126,7 +126,7 @@ func reap(db *conn, before time.Time, max int) (n int, more bool, err error) {
 }
 
 // trim removes the oldest entries of the log, and says whether there may be more to remove.
-func trim(db *conn, before time.Time) (n int, more bool, err error) {
+func trim(db *tx, before time.Time) (n int, more bool, err error) {
 	var floor, stop int64
 	// up to the first entry that is young, not acknowledged by all, or behind this batch
 	err = db.row("SELECT floor, min(floor + ?1, ifnull((SELECT min(seq) FROM reader), floor + ?1), "+
@@ -138,6 +138,7 @@ func trim(db *conn, before time.Time) (n int, more bool, err error) {
 	}
 	for _, statement := range []string{
 		"DELETE FROM answer WHERE seq <= ?",
+		"DELETE FROM op WHERE op IN (SELECT op FROM log WHERE seq <= ?)",
 		"DELETE FROM log WHERE seq <= ?",
 		"UPDATE state SET floor = ?",
 	} {
@@ -145,5 +146,6 @@ func trim(db *conn, before time.Time) (n int, more bool, err error) {
 			return 0, false, err
 		}
 	}
+	db.log.trimmed(uint64(stop))
 	return int(stop - floor), stop-floor == trimBatch, nil
 }

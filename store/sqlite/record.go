@@ -32,14 +32,14 @@ func (s *Store) Update(ctx context.Context, rec *counterfoil.Record, changed *co
 		e.Detail = slices.Clone(e.Detail)
 		entry = &e
 	}
-	err := s.write(ctx, true, func(db *conn) error { return update(db, r, entry) })
+	err := s.write(ctx, true, func(db *tx) error { return update(db, r, entry) })
 	if err == nil {
 		rec.Revision = r.Revision
 	}
 	return err
 }
 
-func update(db *conn, r *counterfoil.Record, changed *counterfoil.Entry) error {
+func update(db *tx, r *counterfoil.Record, changed *counterfoil.Entry) error {
 	if changed != nil {
 		if done, err := recall(db, changed.Op); err != nil {
 			return err
@@ -85,7 +85,7 @@ func update(db *conn, r *counterfoil.Record, changed *counterfoil.Entry) error {
 // Touch implements counterfoil.Store.
 func (s *Store) Touch(ctx context.Context, batch []counterfoil.Touch) error {
 	for part := range slices.Chunk(slices.Clone(batch), maxBatch) {
-		err := s.write(ctx, false, func(db *conn) error {
+		err := s.write(ctx, false, func(db *tx) error {
 			for _, t := range part {
 				if _, err := db.exec("UPDATE session SET seen = max(seen, ?1), idle_end = max(idle_end, min(?2, absolute_end)) "+
 					"WHERE id = ?3 AND (seen < ?1 OR idle_end < ?2)", t.Seen.UnixMilli(), t.IdleEnd.UnixMilli(), t.ID[:]); err != nil {

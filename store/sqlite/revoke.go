@@ -20,7 +20,7 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	}
 	e.Except, e.Detail = slices.Clone(e.Except), slices.Clone(e.Detail)
 	var done counterfoil.Revoked
-	err := s.write(ctx, true, func(db *conn) (err error) {
+	err := s.write(ctx, true, func(db *tx) (err error) {
 		done, err = revoke(db, e)
 		return err
 	})
@@ -30,7 +30,7 @@ func (s *Store) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Re
 	return done, nil
 }
 
-func revoke(db *conn, e counterfoil.Entry) (counterfoil.Revoked, error) {
+func revoke(db *tx, e counterfoil.Entry) (counterfoil.Revoked, error) {
 	done, err := recall(db, e.Op)
 	if err != nil {
 		return counterfoil.Revoked{}, err
@@ -46,14 +46,14 @@ func revoke(db *conn, e counterfoil.Entry) (counterfoil.Revoked, error) {
 }
 
 // endOne ends the session of that ID, if there is one, and those that hang on it, with an entry each.
-func endOne(db *conn, id counterfoil.ID, why counterfoil.Reason, at time.Time) (counterfoil.Revoked, error) {
+func endOne(db *tx, id counterfoil.ID, why counterfoil.Reason, at time.Time) (counterfoil.Revoked, error) {
 	return end(db, counterfoil.Entry{Kind: counterfoil.EntryEnded, Session: id, Reason: why, Time: at}, true)
 }
 
 // clearColumns are what an end needs to know of a session.
 const clearColumns = "id, subject, actor, parent, root, epoch"
 
-func clearRecords(db *conn, query string, args ...any) (found []*counterfoil.Record, err error) {
+func clearRecords(db *tx, query string, args ...any) (found []*counterfoil.Record, err error) {
 	err = db.each(func(row scanner) error {
 		var id, subject, actor, parent, root []byte
 		var epoch int64
@@ -68,7 +68,7 @@ func clearRecords(db *conn, query string, args ...any) (found []*counterfoil.Rec
 }
 
 // covered removes what e covers by itself and returns it.
-func covered(db *conn, e counterfoil.Entry) (gone []*counterfoil.Record, err error) {
+func covered(db *tx, e counterfoil.Entry) (gone []*counterfoil.Record, err error) {
 	const remove = "DELETE FROM session WHERE id = ? RETURNING " + clearColumns
 	if e.Kind == counterfoil.EntryEnded {
 		return clearRecords(db, remove, blob(e.Session))
@@ -85,7 +85,7 @@ func covered(db *conn, e counterfoil.Entry) (gone []*counterfoil.Record, err err
 
 // end appends e and removes what it covers and what hangs on that. A descendant that e does not
 // cover gets an ended entry of its own; with each, every descendant does.
-func end(db *conn, e counterfoil.Entry, each bool) (done counterfoil.Revoked, err error) {
+func end(db *tx, e counterfoil.Entry, each bool) (done counterfoil.Revoked, err error) {
 	if e.Kind == counterfoil.EntryEndedAll {
 		return endAll(db, e)
 	}
@@ -95,8 +95,7 @@ func end(db *conn, e counterfoil.Entry, each bool) (done counterfoil.Revoked, er
 	}
 	if e.Kind == counterfoil.EntryEnded {
 		if len(gone) == 0 {
-			done.Seq, _, _, err = ends(db)
-			return done, err
+			return counterfoil.Revoked{Seq: db.log.head}, nil
 		}
 		e = of(e, gone[0])
 	}
@@ -127,7 +126,7 @@ func end(db *conn, e counterfoil.Entry, each bool) (done counterfoil.Revoked, er
 }
 
 // endAll is one entry and one statement, which SQLite carries out without looking at the rows.
-func endAll(db *conn, e counterfoil.Entry) (done counterfoil.Revoked, err error) {
+func endAll(db *tx, e counterfoil.Entry) (done counterfoil.Revoked, err error) {
 	err = db.each(func(row scanner) error {
 		var id []byte
 		err := row.Scan(&id)

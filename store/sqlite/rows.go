@@ -100,11 +100,22 @@ func of(e counterfoil.Entry, r *counterfoil.Record) counterfoil.Entry {
 // logHead is the last position of the log, FROM state.
 const logHead = "max(floor, ifnull((SELECT max(seq) FROM log), 0))"
 
+const (
+	insertEntry = "INSERT INTO log (seq, " + entryColumns + ")"
+	entryMarks  = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+)
+
+func entryValues(seq uint64, e counterfoil.Entry) []any {
+	return append(make([]any, 0, 24), // more may follow
+		int64(seq), counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
+		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
+	)
+}
+
 // appendEntry writes e at the next position of the log and returns that.
-func appendEntry(db *conn, e counterfoil.Entry) (uint64, error) {
-	seq, err := db.insert("INSERT INTO log (seq, "+entryColumns+") "+
-		"SELECT 1 + "+logHead+", ?,?,?,?,?,?,?,?,?,?,?,?,?,?,? FROM state",
-		counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
-		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail)
-	return uint64(seq), err
+func appendEntry(db *tx, e counterfoil.Entry) (uint64, error) {
+	if _, err := db.exec(insertEntry+" VALUES ("+entryMarks+")", entryValues(db.log.head+1, e)...); err != nil {
+		return 0, err
+	}
+	return db.log.wrote(&e), nil
 }

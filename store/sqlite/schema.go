@@ -11,7 +11,7 @@ const applicationID = 0x63667331
 
 // migrations returns the steps from each schema version to the next. A step that was released is
 // never changed; what changes is a further step.
-func migrations() []string { return []string{schema1, schema2} }
+func migrations() []string { return []string{schema1, schema2, schema3} }
 
 // Sessions have a rowid: rows of several hundred bytes under random keys would spread writes over
 // the whole file otherwise. What is small, or found by its key alone, does without.
@@ -148,6 +148,19 @@ ALTER TABLE session ADD COLUMN due INTEGER;
 DROP INDEX session_end;
 UPDATE session SET due = min(idle_end, absolute_end);
 CREATE INDEX session_due ON session (due) WHERE due IS NOT NULL;
+`
+
+// An operation's index is another page that a sign-in would write for each entry at once. It is a table
+// instead, into which the entries of some time go together.
+const schema3 = `
+CREATE TABLE op ( -- where the entry of a change is; goes with it
+	op  BLOB PRIMARY KEY,
+	seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO op SELECT op, seq FROM log WHERE op IS NOT NULL;
+DROP INDEX log_op;
+ALTER TABLE state ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0; -- op has the entries up to here
+UPDATE state SET indexed = ifnull((SELECT max(seq) FROM log), floor);
 `
 
 // migrate brings the file to the version that has all steps, each in a transaction of its own. A

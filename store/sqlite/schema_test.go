@@ -136,7 +136,9 @@ func TestPlans(t *testing.T) {
 		"SELECT row FROM session WHERE subject = ?1 OR actor = ?1":                                         1,
 		"SELECT row FROM session WHERE parent = ?1 OR root = ?1":                                           1,
 		"SELECT id FROM session WHERE due <= ? ORDER BY due LIMIT ?":                                       2,
-		"SELECT seq FROM log WHERE op = ?":                                                                 1,
+		"SELECT seq FROM op WHERE op = ?":                                                                  1,
+		"SELECT op, seq FROM log WHERE seq > ? AND op IS NOT NULL":                                         1,
+		"DELETE FROM op WHERE op IN (SELECT op FROM log WHERE seq <= ?)":                                   1,
 		"SELECT seq FROM log WHERE kind IN (4, 5) AND seq >= ?":                                            1,
 		"SELECT at FROM attempt WHERE key = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?":                3,
 	} {
@@ -161,10 +163,13 @@ func TestSynchronous(t *testing.T) {
 	if err := setUp(c); err != nil {
 		t.Fatal(err)
 	}
+	if err := migrate(c, migrations(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	w := newWriter(c, make(chan struct{}))
 	for _, durable := range []bool{true, false, false, true, false, true} {
 		var mode int
-		r := &request{durable: durable, do: func(db *conn) error { return db.row("PRAGMA synchronous").Scan(&mode) }}
+		r := &request{durable: durable, do: func(db *tx) error { return db.row("PRAGMA synchronous").Scan(&mode) }}
 		if err := errors.Join(w.commit([]*request{r}), r.err); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +177,7 @@ func TestSynchronous(t *testing.T) {
 		if mode != want {
 			t.Errorf("durable %v: synchronous is %d, want %d", durable, mode, want)
 		}
-		plain := &request{do: func(*conn) error { return nil }}
+		plain := &request{do: func(*tx) error { return nil }}
 		hard := &request{durable: true, do: r.do}
 		if err := w.commit([]*request{plain, hard}); err != nil || mode != 2 {
 			t.Errorf("a mixed batch: synchronous is %d, %v", mode, err)

@@ -209,7 +209,7 @@ func (s *Store) read(ctx context.Context, do func(*conn) error) error {
 }
 
 // write runs do in a transaction and returns when that is committed, on the disk if durable.
-func (s *Store) write(ctx context.Context, durable bool, do func(*conn) error) error {
+func (s *Store) write(ctx context.Context, durable bool, do func(*tx) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

@@ -23,19 +23,19 @@ type writer struct {
 	waiting []*request // in the order of their coming
 
 	// For who has the turn:
-	db      *conn
+	db      *tx
 	relaxed bool // synchronous is NORMAL
 	broken  error
 }
 
 func newWriter(db *conn, closing <-chan struct{}) *writer {
-	return &writer{db: db, closing: closing, turn: make(chan struct{}, 1)}
+	return &writer{db: &tx{conn: db}, closing: closing, turn: make(chan struct{}, 1)}
 }
 
 // request is one change. do may run any number of statements; if it returns an error nothing of it
 // stays.
 type request struct {
-	do      func(*conn) error
+	do      func(*tx) error
 	durable bool
 	err     error      // what do said
 	answer  chan error // of one place
@@ -130,14 +130,15 @@ func (w *writer) transaction(batch []*request) error {
 	if _, err := w.db.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	committed := false
+	committed, before := false, w.db.log.changes
 	defer func() {
 		if !committed {
 			_, _ = w.db.exec("ROLLBACK") // fails if SQLite has done so by itself
+			w.db.log.undone(before)
 		}
 	}()
 	if len(batch) == 1 { // the transaction is savepoint enough
-		if err := batch[0].do(w.db); err != nil {
+		if err := w.run(batch[0]); err != nil {
 			return err
 		}
 	} else {
@@ -147,9 +148,20 @@ func (w *writer) transaction(batch []*request) error {
 			}
 		}
 	}
+	if err := w.db.index(); err != nil {
+		return err
+	}
 	_, err := w.db.exec("COMMIT")
 	committed = err == nil
 	return err
+}
+
+// run lets r do its work where the log ends.
+func (w *writer) run(r *request) error {
+	if err := w.db.log.read(w.db.conn); err != nil {
+		return err
+	}
+	return r.do(w.db)
 }
 
 // savepoint runs one request so that its failure undoes it alone. Some errors, a full disk for
@@ -159,8 +171,10 @@ func (w *writer) savepoint(r *request) error {
 	if _, err := w.db.exec("SAVEPOINT request"); err != nil {
 		return err
 	}
-	r.err = r.do(w.db)
+	before := w.db.log.changes
+	r.err = w.run(r)
 	if r.err != nil {
+		w.db.log.undone(before)
 		if _, err := w.db.exec("ROLLBACK TO request"); err != nil {
 			if fromSQLite(r.err) {
 				return r.err // which is why

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"path/filepath"
 	"runtime"
@@ -9,11 +10,14 @@ import (
 	"testing"
 )
 
-// testWriter writes to a file of one table.
+// testWriter writes to a file of ours with one table more.
 func testWriter(t *testing.T) *writer {
 	t.Helper()
 	c := raw(t, filepath.Join(t.TempDir(), "sessions.db"))
 	if err := setUp(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(c, migrations(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.script("CREATE TABLE n (i INTEGER PRIMARY KEY)"); err != nil {
@@ -23,7 +27,7 @@ func testWriter(t *testing.T) *writer {
 }
 
 func insert(i int) *request {
-	return &request{durable: true, do: func(db *conn) error {
+	return &request{durable: true, do: func(db *tx) error {
 		_, err := db.exec("INSERT INTO n VALUES (?)", i)
 		return err
 	}}
@@ -33,7 +37,7 @@ func insert(i int) *request {
 func TestBatchKeepsOthers(t *testing.T) {
 	w := testWriter(t)
 	no := errors.New("no")
-	half := &request{do: func(db *conn) error {
+	half := &request{do: func(db *tx) error {
 		if _, err := db.exec("INSERT INTO n VALUES (2)"); err != nil {
 			return err
 		}
@@ -46,7 +50,7 @@ func TestBatchKeepsOthers(t *testing.T) {
 	if first.err != nil || last.err != nil || !errors.Is(half.err, no) || again.err == nil {
 		t.Errorf("got %v, %v, %v, %v", first.err, half.err, again.err, last.err)
 	}
-	if n, sum := number(t, w.db, "SELECT count(*) FROM n"), number(t, w.db, "SELECT sum(i) FROM n"); n != 2 || sum != 4 {
+	if n, sum := number(t, w.db.conn, "SELECT count(*) FROM n"), number(t, w.db.conn, "SELECT sum(i) FROM n"); n != 2 || sum != 4 {
 		t.Errorf("%d rows of sum %d; want 1 and 3", n, sum)
 	}
 }
@@ -56,7 +60,7 @@ func TestBatchKeepsOthers(t *testing.T) {
 func TestBatchLost(t *testing.T) {
 	w := testWriter(t)
 	first, last := insert(1), insert(3)
-	lost := &request{do: func(db *conn) error {
+	lost := &request{do: func(db *tx) error {
 		_, err := db.exec("INSERT OR ROLLBACK INTO n VALUES (1)") // as a full disk would
 		return err
 	}}
@@ -64,7 +68,7 @@ func TestBatchLost(t *testing.T) {
 	if err == nil || first.err == nil || lost.err == nil || last.err == nil {
 		t.Errorf("got %v, %v, %v, %v", err, first.err, lost.err, last.err)
 	}
-	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 0 {
+	if n := number(t, w.db.conn, "SELECT count(*) FROM n"); n != 0 {
 		t.Errorf("%d rows stayed", n)
 	}
 	if next := insert(4); w.commit([]*request{next}) != nil || next.err != nil {
@@ -82,24 +86,24 @@ func TestBatchLostWithItsRefusals(t *testing.T) { // G9
 		t.Fatal(err)
 	}
 	gone := errors.New("gone")
-	end := &request{do: func(db *conn) error {
+	end := &request{do: func(db *tx) error {
 		_, err := db.exec("DELETE FROM n WHERE i = 1")
 		return err
 	}}
-	look := &request{do: func(db *conn) error {
-		if number(t, db, "SELECT count(*) FROM n") == 0 {
+	look := &request{do: func(db *tx) error {
+		if number(t, db.conn, "SELECT count(*) FROM n") == 0 {
 			return gone
 		}
 		return nil
 	}}
-	fails := &request{do: func(db *conn) error { // the commit, as on a bad disk
+	fails := &request{do: func(db *tx) error { // the commit, as on a bad disk
 		_, err := db.exec("INSERT INTO late VALUES (7)")
 		return err
 	}}
 	if err := w.commit([]*request{end, look, fails}); err == nil {
 		t.Fatal("it was committed")
 	}
-	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 1 {
+	if n := number(t, w.db.conn, "SELECT count(*) FROM n"); n != 1 {
 		t.Fatalf("%d rows; the end stayed", n)
 	}
 	if look.err == nil || errors.Is(look.err, gone) {
@@ -115,7 +119,7 @@ func TestBroken(t *testing.T) {
 	if err := w.commit([]*request{r}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "start again") {
 		t.Errorf("got %v, want ErrBroken", err)
 	}
-	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 0 {
+	if n := number(t, w.db.conn, "SELECT count(*) FROM n"); n != 0 {
 		t.Error("it wrote")
 	}
 }
@@ -152,7 +156,7 @@ func TestGather(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := number(t, w.db, "SELECT count(*) FROM n"); n != callers {
+	if n := number(t, w.db.conn, "SELECT count(*) FROM n"); n != callers {
 		t.Errorf("%d rows, want %d", n, callers)
 	}
 }
@@ -196,7 +200,7 @@ func TestWithdraw(t *testing.T) {
 	if err := w.write(context.Background(), insert(3)); err != nil {
 		t.Fatal(err)
 	}
-	if n := number(t, w.db, "SELECT count(*) FROM n"); n != 2 {
+	if n := number(t, w.db.conn, "SELECT count(*) FROM n"); n != 2 {
 		t.Errorf("%d rows, want the one that was taken on and the last", n)
 	}
 }
@@ -211,7 +215,7 @@ func TestPanic(t *testing.T) {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		_ = w.write(context.Background(), &request{do: func(db *conn) error {
+		_ = w.write(context.Background(), &request{do: func(db *tx) error {
 			if _, err := db.exec("INSERT INTO n VALUES (1)"); err != nil {
 				return err
 			}
@@ -221,7 +225,7 @@ func TestPanic(t *testing.T) {
 	if err := w.write(context.Background(), insert(2)); err != nil {
 		t.Fatal(err)
 	}
-	if n, sum := number(t, w.db, "SELECT count(*) FROM n"), number(t, w.db, "SELECT sum(i) FROM n"); n != 1 || sum != 2 {
+	if n, sum := number(t, w.db.conn, "SELECT count(*) FROM n"), number(t, w.db.conn, "SELECT sum(i) FROM n"); n != 1 || sum != 2 {
 		t.Errorf("%d rows of sum %d; want 2 alone", n, sum)
 	}
 }
