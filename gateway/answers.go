@@ -38,7 +38,8 @@ var (
 	wrong       = fault{status: http.StatusUnauthorized, code: "wrong_credentials", title: "Wrong name or password"}
 	crossSite   = fault{status: http.StatusForbidden, code: "cross_site", title: "This came from another site", text: []string{"Another site made your browser send this request, so nothing was done. If it was you, open this site's own page and try again."}, link: &link{"/", "To the start"}}
 	plainHTTP   = fault{status: http.StatusForbidden, code: "https_required", title: "This needs https", text: []string{"Over plain http anybody on the way could take your session, so nothing is read or sent here. Open the address with https."}}
-	wrongHost   = fault{status: http.StatusMisdirectedRequest, code: "wrong_host", title: "Wrong host", text: []string{"In development only this machine's own names are served: localhost, 127.0.0.1 or [::1]."}}
+	wrongHost   = fault{status: http.StatusMisdirectedRequest, code: "wrong_host", title: "Wrong host", text: []string{"This site answers to one name alone: open it under that. If you run it: the name is that of --public-url, and a proxy has to pass it on in Host or in X-Forwarded-Host."}}
+	devHost     = fault{status: http.StatusMisdirectedRequest, code: "wrong_host", title: "Wrong host", text: []string{"In development only this machine's own names are served: localhost, 127.0.0.1 or [::1]."}}
 	noAddress   = fault{status: http.StatusBadRequest, code: "bad_address", title: "This is no address", text: []string{"What was asked for is no path of this site."}}
 	twoCookies  = fault{status: http.StatusBadRequest, code: "ambiguous_cookie", title: "Two different tickets", text: []string{
 		"Your browser sent two different session cookies, and nobody can say which is yours. One may have been planted, so neither was used.",

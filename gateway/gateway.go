@@ -40,7 +40,7 @@ type Config struct {
 	Persistent bool                                    // Session cookies live to the absolute end instead of with the browser.
 	Upstream   *url.URL                                // The application, http or https. Nil: the built-in demo.
 	Prefix     string                                  // Where our own pages live. "": /auth
-	PublicURL  *url.URL                                // How browsers reach us. Nil: the scheme and host of each request.
+	PublicURL  *url.URL                                // How browsers reach us, under no other name. Nil: the scheme and host of each request.
 	Dev        bool                                    // Plain http, for loopback hosts alone.
 	TLS        bool                                    // This process terminates TLS.
 	Proxies    []netip.Prefix                          // Whose forwarded headers are believed.
@@ -64,6 +64,7 @@ type Gateway struct {
 	filter   cookieFilter
 	pages    *pages
 	origin   string   // of PublicURL; "": of each request
+	name     string   // the only one that we answer to; "": any
 	hsts     []string // Strict-Transport-Security: two years
 	noStore  []string // Cache-Control
 	handler  http.Handler
@@ -140,6 +141,9 @@ func (g *Gateway) check() error {
 		fault(u.Scheme != "https" && !(c.Dev && u.Scheme == "http") || !clientip.ValidHost(u.Host) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "",
 			"public URL %q: it must be https://HOST", u.Redacted())
 		g.origin = csrf.Origin(u.Scheme, u.Host)
+		if !c.Dev {
+			g.name = hostName(u.Host)
+		}
 	}
 	trusted, err := clientip.New(c.Proxies...)
 	if err != nil {

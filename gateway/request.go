@@ -58,17 +58,23 @@ func (g *Gateway) self(r *http.Request) string {
 	return csrf.Origin(scheme, g.trusted.Host(r))
 }
 
+// hostName is host without its port, as names are compared.
+func hostName(host string) string {
+	name := strings.ToLower(host)
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
+		name = name[:i]
+	}
+	return strings.TrimSuffix(name, ".")
+}
+
 // loopbackHost reports whether host, with or without port, names this machine and nothing else. A
 // page of another name that resolves to 127.0.0.1 (DNS rebinding) does not.
 func loopbackHost(host string) bool {
 	if !clientip.ValidHost(host) {
 		return false
 	}
-	name := strings.ToLower(host)
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
-		name = name[:i]
-	}
-	if name = strings.TrimSuffix(name, "."); name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	name := hostName(host)
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true // RFC 6761 section 6.3
 	}
 	a, err := netip.ParseAddr(strings.Trim(name, "[]"))

@@ -43,9 +43,11 @@ func (g *Gateway) routes() http.Handler {
 			g.fail(w, r, fault{status: http.StatusMethodNotAllowed, code: "method_not_allowed", title: "Not this way"})
 		case r.URL.Opaque != "" || path != "" && path[0] != '/': // GET http:x, GET *: no path of ours or anybody's
 			g.fail(w, r, noAddress)
-		case path == checkPath:
+		case path == checkPath: // under whatever name the proxy that asks knows us by
 			g.checkRequest(w, r)
 		case g.pages.assets.serve(w, r):
+		case g.name != "" && hostName(g.trusted.Host(r)) != g.name:
+			g.fail(w, r, wrongHost)
 		case csrf.Check(r, g.self(r)) != nil:
 			g.fail(w, r, crossSite)
 		default:
@@ -134,7 +136,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
 		if loopbackHost(r.Host) {
 			return true
 		}
-		g.fail(w, r, wrongHost)
+		g.fail(w, r, devHost)
 		return false
 	}
 	if !g.trusted.HTTPS(r) {

@@ -64,6 +64,43 @@ func TestDev(t *testing.T) {
 	b.do("POST", "/auth/logout", "", "Origin", s.srv.URL).want(t, 303)
 }
 
+// With a public URL the site is served under that name alone, whatever the port; the check, which proxies
+// ask under names of their own, and probes are not held to it. The origin is that of the URL.
+func TestOneName(t *testing.T) {
+	public := &url.URL{Scheme: "https", Host: "app.example"}
+	s := newSite(t, func(c *gateway.Config) { c.PublicURL = public }).withAccounts()
+	login := form("username", alice, "password", alicePassword)
+	b := s.browser()
+	a := b.do("POST", "/auth/login", login, "Content-Type", "application/x-www-form-urlencoded", "Host", public.Host).want(t, 303)
+	cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
+	b.c.Jar = nil // it would keep cookies by name
+	b.header.Set("Cookie", cookie)
+	for host, status := range map[string]int{"app.example": 200, "APP.example.": 200, "app.example:8443": 200,
+		"evil.example": 421, "app.example.evil.example": 421, "10.0.0.1": 421, "": 421} {
+		for _, path := range []string{"/", "/auth/account", "/auth/login"} {
+			if a := b.get(path, "Host", host); a.StatusCode != status {
+				t.Errorf("%s under %q: %d, want %d", path, host, a.StatusCode, status)
+			}
+		}
+		b.get("/auth/check", "Host", host).want(t, 200)
+		b.get("/readyz", "Host", host).want(t, 200)
+	}
+	b.get("/", "Host", "evil.example", "X-Forwarded-Host", public.Host).want(t, 421) // no proxy is trusted
+	a = s.client().do("POST", "/auth/login", login, "Content-Type", "application/x-www-form-urlencoded").want(t, 421)
+	if len(a.Header["Set-Cookie"]) > 0 || !strings.Contains(a.body, `"wrong_host"`) || a.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	for origin, status := range map[string]int{"https://app.example": 204, s.srv.URL: 403} {
+		s.client().do("POST", "/auth/logout", "", "Host", public.Host, "Origin", origin).want(t, status)
+	}
+
+	s = newSite(t, func(c *gateway.Config) { c.TLS, c.Proxies, c.PublicURL = false, prefixes("127.0.0.1/32"), public })
+	for _, host := range []string{public.Host, "evil.example"} {
+		status := map[bool]int{true: 200, false: 421}[host == public.Host]
+		s.client().get("/auth/login", "X-Forwarded-Proto", "https", "X-Forwarded-Host", host).want(t, status)
+	}
+}
+
 // T28, SD7, S17: what another site makes a browser send changes nothing, with the cookie along.
 func TestCrossSite(t *testing.T) {
 	s := newSite(t).withAccounts()

@@ -101,7 +101,7 @@ func Settings() []Setting {
 			Help: "proxy that terminates TLS; its forwarded headers, and nobody else's, are believed",
 			set:  setProxies},
 		{Name: "public-url", Group: groupNetwork, Value: "URL", Kind: Text, Unit: "http or https URL without a path",
-			Help: "how browsers reach this server; none: from the request",
+			Help: "how browsers reach this server, the one name that it answers to; none: any, from the request",
 			set:  setPublicURL},
 		{Name: "prefix", Group: groupNetwork, Value: "PATH", Kind: Text, Default: "/auth", Unit: "path",
 			Help: "where the pages and the API of the gateway live",
