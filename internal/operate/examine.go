@@ -63,10 +63,10 @@ func cookieFindings(c *config.Config) []Finding {
 	found := []Finding{}
 	add := func(level Level, says, fix string) { found = append(found, Finding{check, level, says, fix}) }
 	if c.Dev {
-		add(LevelNote, "development: cookies go over plain http and lack the __Host- prefix where browsers need that", "")
+		add(LevelNote, "development: cookies go over plain http and lack the __Host- prefix where browsers need that", "leave --dev out where anybody else signs in")
 	}
 	if c.Idle > c.Absolute && c.Sources["idle"] != "default" {
-		add(LevelNote, fmt.Sprintf("idle (%s) is longer than absolute (%s) and thus has no effect", config.FormatSpan(c.Idle), config.FormatSpan(c.Absolute)), "")
+		add(LevelNote, fmt.Sprintf("idle (%s) is longer than absolute (%s) and thus has no effect", config.FormatSpan(c.Idle), config.FormatSpan(c.Absolute)), "make --idle the shorter one")
 	}
 	if c.Absolute > 24*time.Hour && c.Idle > time.Hour {
 		add(LevelNote, "the limits are looser than NIST SP 800-63B-4 AAL2 (1h idle, 24h in all)", "see `counterfoil policy`; write the reason in --limits-reason")

@@ -98,7 +98,7 @@ func (o *Operations) readerFindings(ctx context.Context) (found []Finding) {
 	const check = "store"
 	all, err := o.listNodes(ctx)
 	if err != nil {
-		return []Finding{{check, LevelWarn, "the nodes that keep an audit cannot be listed: " + err.Error(), ""}}
+		return []Finding{{check, LevelWarn, "the nodes that keep an audit cannot be listed: " + err.Error(), "see that the store answers, and ask again"}}
 	}
 	for _, n := range all {
 		if n.Waiting == nil || o.now().Sub(*n.Waiting) < lateAfter {

@@ -232,16 +232,16 @@ func TestExamine(t *testing.T) {
 		{"plain limits", "cookies and limits", "idle 30m, absolute 8h", operate.LevelOK, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found := operate.Examine(load(t, c.flags))
+			found, there := operate.Examine(load(t, c.flags)), false
 			for _, f := range found {
-				if f.Check == c.check && f.Level == c.level && strings.Contains(f.Says, c.says) {
-					if f.Fix == "" && (f.Level == operate.LevelFault || f.Level == operate.LevelWarn) {
-						t.Errorf("no fix for: %s", f.Says)
-					}
-					return
+				there = there || f.Check == c.check && f.Level == c.level && strings.Contains(f.Says, c.says)
+				if (f.Fix == "") != (f.Level == operate.LevelOK) {
+					t.Errorf("%s says %q and has the fix %q", f.Level, f.Says, f.Fix)
 				}
 			}
-			t.Errorf("not found: %+v", found)
+			if !there {
+				t.Errorf("not found: %+v", found)
+			}
 		})
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/logtest"
 	"github.com/counterfoil/counterfoil/internal/operate"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/postgres/postgrestest"
+	"github.com/counterfoil/counterfoil/store/redis/redistest"
 )
 
 // PD12: a store that several nodes share is not opened without a key that they share, and two nodes
@@ -67,5 +69,30 @@ func TestSharedStore(t *testing.T) {
 	_, err = at(map[string]string{"store": "postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1"}, map[string]string{keyring.EnvKey: key})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("an unreachable server: %v; want an error without the password", err)
+	}
+}
+
+// Where a store may lose accounts, and what was acknowledged, its opening says so; where it does not,
+// nothing is said.
+func TestStoreThatMayForget(t *testing.T) {
+	for sync, warns := range map[string]bool{"everysec": true, "always": false} {
+		server, err := redistest.Start("--appendfsync", sync)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { server.Stop() })
+		log := &logtest.Log{}
+		side, err := operate.OpenStore(t.Context(), operate.Place{
+			Config: load(t, nil), Clock: counterfoil.SystemClock(), Logger: slog.New(slog.NewTextHandler(log, nil)),
+		}, server.DSN())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := side.Sessions.Close(); err != nil {
+			t.Error(err)
+		}
+		if said := strings.Contains(log.String(), "may lose accounts"); said != warns {
+			t.Errorf("appendfsync %s: %s", sync, log)
+		}
 	}
 }

@@ -59,6 +59,9 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 		side, err := openStore(ctx, p, dsn)
 		if err == nil {
 			side.Name = name
+			if can := side.Sessions.Capabilities(); can.Shared && !can.Durable {
+				p.Logger.Warn("the store is not durable: a crash of its server may lose accounts and sign-ins and bring back what was ended; `counterfoil doctor` names the setting", "store", name)
+			}
 			return side, nil
 		}
 		err = fmt.Errorf("the store %s: %w", name, err)
