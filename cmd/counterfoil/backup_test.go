@@ -69,7 +69,7 @@ func TestStoreBackup(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				run("store", "restore", file).Want(t, 0, "1 sessions and 3 accounts")
+				run("store", "restore", file).Want(t, 0, "1 session and 3 accounts")
 			}
 			s = serving()
 			for cookie, want := range map[string]int{kept: 200, ended: 401, bobs: 401} {

@@ -152,11 +152,11 @@ func TestOperationsPage(t *testing.T) {
 		},
 		"restore": func(t *testing.T, o *operator) {
 			ended, kept := o.signIn(), o.signIn()
-			o.follow("backup", "2 sessions and 1 accounts")
+			o.follow("backup", "2 sessions and 1 account")
 			signOut(t, o.server(), ended)
 			for range 2 { // the second time the audit tells of two stores
 				o.bash("sleep 1") // the audit is written within a second
-				o.follow("restore", "1 sessions and 1 accounts", "1 had ended since", "the audit is whole")
+				o.follow("restore", "1 session and 1 account", "1 had ended since", "the audit is whole")
 				o.expect("what ended after the backup", ended, http.StatusUnauthorized)
 				o.expect("what had not ended", kept, http.StatusOK)
 				o.expect("a new sign-in", o.signIn(), http.StatusOK)
@@ -167,7 +167,7 @@ func TestOperationsPage(t *testing.T) {
 			signOut(t, o.server(), ended)
 			_, dsn := postgresServer(t)
 			o.env = append(o.env, "NEW_STORE="+dsn)
-			o.follow("move", "copied 1 sessions and 1 accounts", "alice")
+			o.follow("move", "copied 1 session and 1 account", "alice")
 			o.expect("what was ended", ended, http.StatusUnauthorized)
 			o.expect("what was not", kept, http.StatusOK)
 		},

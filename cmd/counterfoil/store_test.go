@@ -66,7 +66,7 @@ func TestStoreCopy(t *testing.T) {
 	s.Stop()
 	for _, step := range [][2]string{{first, second}, {second, third}, {third, fourth}, {fourth, last}} {
 		from, to := step[0], step[1]
-		cf("store", "copy", "--from", from, "--to", to, "--data", dir).Want(t, 0, "copied 1 sessions and 1 accounts")
+		cf("store", "copy", "--from", from, "--to", to, "--data", dir).Want(t, 0, "copied 1 session and 1 account")
 		node := func(dsn string) programtest.Command {
 			c := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn)
 			if !strings.HasPrefix(dsn, "sqlite:") {

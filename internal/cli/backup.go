@@ -26,7 +26,7 @@ func storeBackup(ctx context.Context, c *call) error {
 	if c.json() {
 		return writeJSON(c.Stdout, foot)
 	}
-	_, err = fmt.Fprintf(c.Stdout, "%d sessions and %d accounts are in %s\nto bring sessions back it takes the same key, and the audit from now on\n", foot.Records, foot.Accounts, printable(path))
+	_, err = fmt.Fprintf(c.Stdout, "%s and %s are in %s\nto bring sessions back it takes the same key, and the audit from now on\n", several(foot.Records, "session"), several(foot.Accounts, "account"), printable(path))
 	return err
 }
 
@@ -70,9 +70,9 @@ func storeRestore(ctx context.Context, c *call) error {
 
 func (c *call) writeRestored(done transfer.Restored) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "restored what was backed up at %s: %d sessions and %d accounts\n", shown(done.Made), done.Sessions, done.Accounts)
+	fmt.Fprintf(&b, "restored what was backed up at %s: %s and %s\n", shown(done.Made), several(done.Sessions, "session"), several(done.Accounts, "account"))
 	if done.Kept > 0 {
-		fmt.Fprintf(&b, "%d accounts were there already and are as they were\n", done.Kept)
+		fmt.Fprintf(&b, "%s already there, left as before\n", several(done.Kept, "account"))
 	}
 	switch {
 	case done.Why != "":

@@ -47,6 +47,14 @@ func printable(s string) string {
 	}, s)
 }
 
+// several counts things in words: 1 session, 2 sessions.
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // shown writes a time for people, in their own zone.
 func shown(t time.Time) string {
 	if t.IsZero() {

@@ -76,12 +76,9 @@ func sessionEnd(ctx context.Context, c *call) error {
 
 // inForce says where an end that was waited for holds.
 func inForce(done operate.Ended) string {
-	where := fmt.Sprintf("on %d nodes", done.Nodes)
-	switch {
-	case done.Nodes < 0:
+	where := "on " + several(done.Nodes, "node")
+	if done.Nodes < 0 {
 		where = "on every node"
-	case done.Nodes == 1:
-		where = "on 1 node"
 	}
 	says := "in force " + where + " after " + done.Took
 	if done.Fenced > 0 {
@@ -95,11 +92,8 @@ func inForce(done operate.Ended) string {
 
 // counted says how many sessions met a fate.
 func counted(n int, fate string) string {
-	switch {
-	case n < 0:
+	if n < 0 {
 		return "sessions " + fate
-	case n == 1:
-		return "1 session " + fate
 	}
-	return fmt.Sprintf("%d sessions %s", n, fate)
+	return several(n, "session") + " " + fate
 }

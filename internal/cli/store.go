@@ -38,7 +38,7 @@ func storeCopy(ctx context.Context, c *call) error {
 	if c.json() {
 		return writeJSON(c.Stdout, map[string]int{"sessions": done.Sessions, "accounts": done.Accounts, "ended": done.Ended, "orphans": done.Orphans})
 	}
-	text := fmt.Sprintf("copied %d sessions and %d accounts", done.Sessions, done.Accounts)
+	text := "copied " + several(done.Sessions, "session") + " and " + several(done.Accounts, "account")
 	if done.Ended > 0 {
 		text += fmt.Sprintf("; %d had ended meanwhile and are gone", done.Ended)
 	}
