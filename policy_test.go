@@ -3,6 +3,7 @@ package counterfoil_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"math"
 	"net/http"
@@ -143,6 +144,17 @@ func TestPresets(t *testing.T) { // D8, S3, F2, D2
 			}
 		})
 	}
+	t.Run("anonymous", func(t *testing.T) {
+		m, _ := sessiontest.New(t)
+		during(t, m, nil, func(s *counterfoil.Session) {
+			if err := errors.Join(note.Set(s, "kept"), s.Commit()); err != nil {
+				t.Fatal(err)
+			}
+			if i := s.Info(); i.IdleEnd.Sub(i.Created) != 14*day || i.AbsoluteEnd.Sub(i.Created) != 30*day {
+				t.Errorf("idle %v, absolute %v", i.IdleEnd.Sub(i.Created), i.AbsoluteEnd.Sub(i.Created))
+			}
+		})
+	})
 }
 
 func TestPlainHTTPIsForThisMachine(t *testing.T) { // D10, P16

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -22,10 +24,12 @@ type stuckStore struct {
 	once  sync.Once
 	asked chan struct{} // closed when it is asked for that session
 	goOn  chan struct{}
+	loads atomic.Int32 // of that session
 }
 
 func (s *stuckStore) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record, error) {
 	if id == s.slow {
+		s.loads.Add(1)
 		s.once.Do(func() { close(s.asked) })
 		<-s.goOn
 	}
@@ -107,4 +111,37 @@ func TestSlowCallHoldsUpNobodyElse(t *testing.T) {
 	if v := <-verdict; v != counterfoil.Valid {
 		t.Error("who waited:", v)
 	}
+}
+
+// However many ask for a session that the node does not know, the store is asked once, and its answer is
+// good for those who came before it alone: whoever comes later asks anew. R10
+func TestMissesShareOneRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuckStore{asked: make(chan struct{}), goOn: make(chan struct{})}
+		m, _ := sessiontest.New(t, func(c *counterfoil.Config) {
+			s.Store, c.Store = c.Store, s
+			c.CacheBytes = -1 // nothing is kept
+		})
+		r := httptest.NewRequest("GET", "/", nil)
+		s.slow = sessiontest.SignIn(t, m, r, counterfoil.Identity{Subject: "alice"}).ID
+		got := make([]counterfoil.Verdict, 50)
+		var asking sync.WaitGroup
+		for i := range got {
+			asking.Go(func() { _, got[i] = m.Check(r.Clone(context.Background())) })
+		}
+		synctest.Wait()
+		close(s.goOn)
+		asking.Wait()
+		for i, v := range got {
+			if v != counterfoil.Valid {
+				t.Errorf("request %d: %v", i, v)
+			}
+		}
+		if n := s.loads.Load(); n != 1 {
+			t.Errorf("%d requests at once: the store was asked %d times", len(got), n)
+		}
+		if _, v := m.Check(r); v != counterfoil.Valid || s.loads.Load() != 2 {
+			t.Errorf("later: %v, asked %d times in all", v, s.loads.Load())
+		}
+	})
 }

@@ -138,3 +138,27 @@ func TestG5UnwrittenTouchCounts(t *testing.T) { // R12
 		t.Errorf("left alone for longer than the idle limit, it is %v", v)
 	}
 }
+
+// A stop writes the touches that were waiting: nobody who was here a moment ago ends idle by a restart.
+func TestCloseWritesTouches(t *testing.T) { // R12
+	var store counterfoil.Store
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) { store = c.Store })
+	r, info := signIn(t, m, "alice")
+	clock.Advance(5 * time.Minute)
+	used, _ := clock.Now()
+	if _, v := m.Check(r); v != counterfoil.Valid {
+		t.Fatal(v)
+	}
+	for _, when := range []string{"before", "after"} {
+		rec, err := store.Load(t.Context(), info.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if written := !rec.Seen.Before(used); written != (when == "after") {
+			t.Errorf("%s the stop: seen at %v, used at %v", when, rec.Seen, used)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

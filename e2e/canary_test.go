@@ -71,7 +71,7 @@ func (s secrets) hunt(t *testing.T, where string, written []byte, except ...stri
 }
 
 // Nothing that opens anything stands in a log, a file, an answer, the arguments or the environment:
-// neither passwords nor keys, set-up codes, tokens, halves of tokens, nor what a session keeps. CD14, SD6
+// neither passwords nor keys, set-up codes, tokens, halves of tokens, nor what a session keeps. CD14, SD6, P66
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	const (

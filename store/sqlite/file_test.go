@@ -51,7 +51,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// P66: neither the names of the files nor what is in them gives anything away in clear.
+// P66: the names of the files give nothing away. What is in them is looked at by e2e/TestCanaries.
 func TestNoNames(t *testing.T) {
 	path := temp(t)
 	s := open(t, path)
