@@ -47,7 +47,7 @@ type Options struct {
 // Store is a [counterfoil.Store] in object storage. It is safe for use by many goroutines. All calls
 // that wait are answered together, by one request to the storage.
 type Store struct {
-	bucket   bucket
+	bucket   retrying
 	clock    counterfoil.Clock
 	requests *requests
 	root     string // names the store
@@ -119,13 +119,13 @@ func open(ctx context.Context, b bucket, clock counterfoil.Clock) (*Store, error
 }
 
 // probe refuses storage that forbids something, or that does not keep to create-if-absent.
-func probe(ctx context.Context, b bucket) error {
+func probe(ctx context.Context, b retrying) error {
 	name := probeDir + strings.ToLower(rand.Text())
 	if err := b.create(ctx, name, []byte(name)); err != nil && !errors.Is(err, errTaken) { // by a lost answer
 		return fmt.Errorf("blob: writing a probe: %w", err)
 	}
 	err := b.create(ctx, name, []byte("again"))
-	data, readErr := b.get(ctx, name)
+	data, readErr := b.taken(ctx, name)
 	if removeErr := b.remove(ctx, name); removeErr != nil {
 		return fmt.Errorf("blob: deleting a probe: %w", removeErr)
 	}
@@ -144,12 +144,12 @@ func probe(ctx context.Context, b bucket) error {
 }
 
 // beginning returns the store's own ID, which is made once.
-func beginning(ctx context.Context, b bucket) (string, error) {
+func beginning(ctx context.Context, b retrying) (string, error) {
 	const mark = "counterfoil 1 "
 	data, err := b.get(ctx, rootName)
 	if errors.Is(err, errAbsent) {
 		if err = b.create(ctx, rootName, []byte(mark+rand.Text())); err == nil || errors.Is(err, errTaken) {
-			data, err = b.get(ctx, rootName)
+			data, err = b.taken(ctx, rootName)
 		}
 	}
 	if err != nil {

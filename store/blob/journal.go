@@ -180,7 +180,7 @@ func (s *Store) attempt(ctx context.Context, calls []*call) (left []*call, there
 func (s *Store) commit(ctx context.Context, t *tx) (there *batch, err error) {
 	n, sent := s.state.n+1, s.now()
 	if len(t.changes) == 0 {
-		there, err = readBatch(ctx, s.bucket, n)
+		there, err = readBatch(ctx, s.bucket.get, n)
 		if errors.Is(err, errAbsent) {
 			err = s.verified(sent)
 		}
@@ -194,7 +194,7 @@ func (s *Store) commit(ctx context.Context, t *tx) (there *batch, err error) {
 	err = s.bucket.create(under(ctx, t.id), numbered(journalDir, n), data)
 	if errors.Is(err, errTaken) {
 		// Perhaps by ourselves, if an earlier answer was lost.
-		if there, err = readBatch(ctx, s.bucket, n); err == nil && there.id != b.id {
+		if there, err = readBatch(ctx, s.bucket.taken, n); err == nil && there.id != b.id {
 			return there, nil
 		}
 	}
@@ -209,8 +209,8 @@ func (s *Store) commit(ctx context.Context, t *tx) (there *batch, err error) {
 }
 
 // readBatch reads one object of the journal. errAbsent.
-func readBatch(ctx context.Context, from bucket, n uint64) (*batch, error) {
-	data, err := from.get(ctx, numbered(journalDir, n))
+func readBatch(ctx context.Context, get func(context.Context, string) ([]byte, error), n uint64) (*batch, error) {
+	data, err := get(ctx, numbered(journalDir, n))
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (st *state) make(changes []change) error {
 // catchUp applies what others wrote, as long as there is more.
 func (s *Store) catchUp(ctx context.Context) error {
 	for {
-		b, err := readBatch(ctx, s.bucket, s.state.n+1)
+		b, err := readBatch(ctx, s.bucket.get, s.state.n+1)
 		if errors.Is(err, errAbsent) {
 			return nil
 		}

@@ -507,3 +507,61 @@ func TestOneLostAnswer(t *testing.T) {
 		}
 	}
 }
+
+// shy is a storage that says of an object that it exists a while before it shows it.
+type shy struct {
+	bucket
+	mu     sync.Mutex
+	hidden map[string]int // name -> how often it is still denied
+	denied int
+}
+
+func (s *shy) create(ctx context.Context, name string, data []byte) error {
+	err := s.bucket.create(ctx, name, data)
+	if errors.Is(err, errTaken) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hidden[name] = 3
+	}
+	return err
+}
+
+func (s *shy) get(ctx context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	deny := s.hidden[name] > 0
+	if deny {
+		s.hidden[name]--
+		s.denied++
+	}
+	s.mu.Unlock()
+	if deny {
+		return nil, errAbsent
+	}
+	return s.bucket.get(ctx, name)
+}
+
+// Two nodes want one place, or make the store, at the same moment: the later one is told that the object
+// exists before it can be read. It waits until it can, and is not told that the storage lacks something.
+// P29
+func TestTakenBeforeSeen(t *testing.T) {
+	on := folder(t)
+	first := openOn(t, on, &hasty{})
+	coy := &shy{bucket: on, hidden: map[string]int{rootName: 1}}
+	second := openOn(t, coy, &hasty{})
+	if second.root != first.root {
+		t.Errorf("two stores in one place, %q and %q", first.root, second.root)
+	}
+	r := first.mustSignIn(t)
+	before := coy.denied
+	mine := second.mustSignIn(t) // for the place that r has
+	if coy.denied != before+3 {
+		t.Errorf("it was denied %d times: this test looks for the wrong thing", coy.denied-before)
+	}
+	for _, s := range []*Store{first, second} {
+		for _, id := range []counterfoil.ID{r.ID, mine.ID} {
+			if _, err := s.Load(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

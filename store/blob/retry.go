@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -75,6 +76,18 @@ func jitter(d time.Duration) time.Duration {
 func (r retrying) get(ctx context.Context, name string) (data []byte, err error) {
 	err = r.again(ctx, func(ctx context.Context) error {
 		data, err = r.bucket.get(ctx, name)
+		return err
+	})
+	return data, err
+}
+
+// taken gets an object whose creation was answered with errTaken. Some storages say that a moment before
+// the object can be read, while another's creation of it comes to its end: then it is asked again.
+func (r retrying) taken(ctx context.Context, name string) (data []byte, err error) {
+	err = r.again(ctx, func(ctx context.Context) error {
+		if data, err = r.bucket.get(ctx, name); errors.Is(err, errAbsent) {
+			return temporary{fmt.Errorf("%w, though the storage says that it exists", err)}
+		}
 		return err
 	})
 	return data, err

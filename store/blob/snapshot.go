@@ -188,7 +188,7 @@ func load(ctx context.Context, b bucket, incarnation string) (*state, uint64, er
 	if err != nil {
 		return nil, 0, err
 	}
-	err = inOrder(len(places), func(i int) (*batch, error) { return readBatch(ctx, b, places[i]) },
+	err = inOrder(len(places), func(i int) (*batch, error) { return readBatch(ctx, b.get, places[i]) },
 		func(_ int, x *batch) error { return st.follow(x) })
 	if errors.Is(err, errAbsent) {
 		err = errors.New("blob: the journal was cut while it was read; try again")

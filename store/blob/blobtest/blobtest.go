@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -137,9 +138,28 @@ func StartS3() (*Server, error) {
 	secret := rand.Text()
 	s := &Server{scheme: "s3", Env: []string{"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + secret}}
 	return s.start(nil, func(dir, host, port string) *exec.Cmd {
-		_ = errors.Join(os.MkdirAll(filepath.Join(dir, "data", "bucket"), 0o700), os.MkdirAll(filepath.Join(dir, "side"), 0o700)) // or it says so
+		data, side := filepath.Join(dir, "data"), filepath.Join(dir, "side")
+		_ = errors.Join(os.MkdirAll(filepath.Join(data, "bucket"), 0o700), os.MkdirAll(side, 0o700), dropUnborn(data, side)) // or it says so
 		return exec.Command(path, "--port", host+":"+port, "--access", key, "--secret", secret, "--keep-alive", "--quiet",
-			"posix", "--sidecar", filepath.Join(dir, "side"), filepath.Join(dir, "data"))
+			"posix", "--sidecar", side, data)
+	})
+}
+
+// dropUnborn removes what the gateway notes of an object before the object is there: a crash in between
+// leaves a name that is taken for ever and cannot be read.
+func dropUnborn(data, side string) error {
+	return filepath.WalkDir(side, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "meta" {
+			return err
+		}
+		object, err := filepath.Rel(side, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		if _, err := os.Lstat(filepath.Join(data, object)); errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(os.RemoveAll(path), fs.SkipDir)
+		}
+		return fs.SkipDir
 	})
 }
 
