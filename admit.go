@@ -137,6 +137,10 @@ func (m *Manager) admitStored(r *http.Request, a *admission, id ID, t token, kin
 		}
 	}
 	a.verdict = Unknown // the store does answer: the client's next try may be luckier
+	if !m.lease.fresh(m.clock.now()) {
+		m.unavailable("poll", errTooSlow)
+		return
+	}
 	m.log.Warn("a session changed at every try to check it", "session", id, "tries", admitAttempts)
 }
 

@@ -72,8 +72,7 @@ func (s *Session) lost(err error) error {
 		s.m.cache.drop(s.view.e.id)
 		return ErrEnded
 	}
-	s.m.unavailable("values", err)
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return s.m.unanswered("values", err)
 }
 
 // edit notes a value to be written with the answer; nil deletes.

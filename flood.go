@@ -140,25 +140,3 @@ func (f *flood) forgetDead() {
 	defer f.mu.Unlock()
 	clear(f.dead[:])
 }
-
-// outages lets an outage of the store be told once a second, not once a request.
-type outages struct {
-	mu   sync.Mutex
-	last time.Duration
-	told bool
-}
-
-func (m *Manager) unavailable(doing string, err error) {
-	now := m.clock.now()
-	m.outages.mu.Lock()
-	quiet := m.outages.told && now.mono-m.outages.last < time.Second
-	if !quiet {
-		m.outages.last, m.outages.told = now.mono, true
-	}
-	m.outages.mu.Unlock()
-	if quiet {
-		return
-	}
-	m.log.Error("the session store does not answer", "doing", doing, "error", err)
-	m.observe(Event{Kind: EventUnavailable, Time: now.time()})
-}

@@ -2,7 +2,6 @@ package counterfoil
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"slices"
 )
@@ -15,7 +14,7 @@ func (m *Manager) List(ctx context.Context, subject string) iter.Seq2[Info, erro
 		var infos []Info
 		for rec, err := range m.store.List(ctx, m.subjectHash(subject)) {
 			if err != nil {
-				yield(Info{}, fmt.Errorf("%w: %w", ErrUnavailable, err))
+				yield(Info{}, m.unanswered("list", err))
 				return
 			}
 			if info, live := m.listed(rec); live {
@@ -38,7 +37,7 @@ func (m *Manager) All(ctx context.Context) iter.Seq2[Info, error] {
 		for after := (ID{}); ; {
 			recs, err := m.store.Scan(ctx, after, page)
 			if err != nil {
-				yield(Info{}, fmt.Errorf("%w: %w", ErrUnavailable, err))
+				yield(Info{}, m.unanswered("scan", err))
 				return
 			}
 			for _, rec := range recs {

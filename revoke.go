@@ -93,7 +93,7 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 		case err == nil && t.subject != "" && rec.Subject != m.subjectHash(t.subject):
 			return Revocation{}, ErrNotFound
 		case err != nil:
-			return Revocation{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return Revocation{}, m.unanswered("load", err)
 		}
 		e.Kind, e.Session, e.Subject, e.Actor, e.Parent, e.Root = EntryEnded, rec.ID, rec.Subject, rec.Actor, rec.Parent, rec.Root
 		if i, err := m.openIdentity(rec); err == nil {
@@ -105,7 +105,7 @@ func (m *Manager) Revoke(ctx context.Context, t Target, why Reason) (Revocation,
 	}
 	done, err := m.revoke(ctx, e)
 	if err != nil {
-		return Revocation{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Revocation{}, m.unanswered("revoke", err)
 	}
 	if e.Kind == EntryEnded && done.Count == 0 {
 		return Revocation{}, ErrNotFound // it ended in between
@@ -157,7 +157,7 @@ func (m *Manager) notThere(ctx context.Context, e Entry, id ID) error {
 	if m.shared {
 		e.Kind, e.Session = EntryEnded, id
 		if _, err := m.store.Revoke(ctx, e); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return m.unanswered("revoke", err)
 		}
 	}
 	return ErrNotFound

@@ -142,7 +142,7 @@ func (s *Session) Confirm(ctx context.Context) error {
 		return ErrEnded
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return s.m.unanswered("load", err)
 	}
 	i, err := s.m.openIdentity(rec)
 	if err != nil {

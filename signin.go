@@ -38,7 +38,7 @@ func (m *Manager) Mark(ctx context.Context) (Mark, error) {
 	defer cancel()
 	page, err := m.store.Log(ctx, 0, 0)
 	if err != nil && !errors.Is(err, ErrGap) {
-		return Mark{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Mark{}, m.unanswered("log", err)
 	}
 	return Mark{page.Head + 1}, nil
 }
@@ -172,8 +172,7 @@ func (s *Session) draw(ctx context.Context, w who, epoch uint64, values valueSet
 		if isRefusal(err) && !errors.Is(err, ErrExists) {
 			return err
 		}
-		m.unavailable("create", err)
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return m.unanswered("create", err)
 	}
 	if nonce != "" { // else nobody can have presented it yet
 		m.apply(&Entry{Kind: EntryCreated, Session: rec.ID})
@@ -234,7 +233,7 @@ func (s *Session) resume(ctx context.Context, w *who, epoch uint64, nonce string
 		return false, false, nil
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return false, false, m.unanswered("load", err)
 	}
 	i, err := m.openIdentity(rec)
 	if err != nil || m.denied.has(id) || !i.sameProof(w, epoch) || now.ms() > i.created+m.policy.Grace.Milliseconds() ||
