@@ -49,7 +49,7 @@ func (s *tardy) call(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(2 * time.Second):
+	case <-time.After(20 * time.Second):
 		s.late = true
 		return errors.New("nobody gave up")
 	}

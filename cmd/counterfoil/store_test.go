@@ -210,15 +210,18 @@ func TestStartWaitsForTheStore(t *testing.T) {
 		return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn}, args...)...).With(sharing(dir))
 	}
 	for _, dsn := range []string{"postgres://cf:hunter2@" + nobody + "/cf", "redis://:hunter2@" + nobody} {
-		_, begin := clock.Now()
-		o := node(dsn).Run(t)
-		_, end := clock.Now()
-		if o.Code != 4 || !strings.Contains(o.Err, "does not answer (") || strings.Contains(o.Err, "hunter2") || end-begin > 5*time.Second {
-			t.Errorf("%s after %v: exit code %d: %s", dsn, end-begin, o.Code, o.Err)
-		}
-		if tries := strings.Count(o.Err, "trying again"); tries < 2 || tries > 6 {
-			t.Errorf("%d lines of trying: %s", tries, o.Err)
-		}
+		programtest.InTime(t, 5*time.Second, func() time.Duration {
+			_, begin := clock.Now()
+			o := node(dsn).Run(t)
+			_, end := clock.Now()
+			if o.Code != 4 || !strings.Contains(o.Err, "does not answer (") || strings.Contains(o.Err, "hunter2") {
+				t.Errorf("%s after %v: exit code %d: %s", dsn, end-begin, o.Code, o.Err)
+			}
+			if tries := strings.Count(o.Err, "trying again"); tries < 2 || tries > 6 {
+				t.Errorf("%d lines of trying: %s", tries, o.Err)
+			}
+			return end - begin
+		})
 	}
 	server, dsn := postgresServer(t)
 	if err := server.Crash(); err != nil {
@@ -240,13 +243,17 @@ func TestStartWaitsForTheStore(t *testing.T) {
 		}
 		return log, cmd.Wait, func(s os.Signal) { cmd.Process.Signal(s) }
 	}
-	log, wait, send := waiting()
-	_, begin := clock.Now()
-	send(syscall.SIGTERM)
-	err = wait()
-	if _, end := clock.Now(); err != nil || end-begin > 2*time.Second {
-		t.Errorf("SIGTERM while waiting: %v after %v: %s", err, end-begin, log)
-	}
+	programtest.InTime(t, 2*time.Second, func() time.Duration {
+		log, wait, send := waiting()
+		_, begin := clock.Now()
+		send(syscall.SIGTERM)
+		err := wait()
+		_, end := clock.Now()
+		if err != nil {
+			t.Errorf("SIGTERM while waiting: %v after %v: %s", err, end-begin, log)
+		}
+		return end - begin
+	})
 	go server.Recover()
 	s := node(dsn, "--store-wait", "60s").Serve(t)
 	s.Stop()
@@ -272,11 +279,15 @@ func TestNoFallback(t *testing.T) {
 		t.Run(dsn[:2], func(t *testing.T) {
 			t.Parallel()
 			dir := folder(t)
-			_, begin := clock.Now()
-			o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn, "--store-wait", "1s").With(env...).Run(t)
-			if _, end := clock.Now(); o.Code != 4 || o.Out != "" || !strings.Contains(o.Err, "does not answer (") || end-begin > 5*time.Second {
-				t.Errorf("after %v exit code %d: %s", end-begin, o.Code, o)
-			}
+			programtest.InTime(t, 5*time.Second, func() time.Duration {
+				_, begin := clock.Now()
+				o := cf("serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir, "--store", dsn, "--store-wait", "1s").With(env...).Run(t)
+				_, end := clock.Now()
+				if o.Code != 4 || o.Out != "" || !strings.Contains(o.Err, "does not answer (") {
+					t.Errorf("after %v exit code %d: %s", end-begin, o.Code, o)
+				}
+				return end - begin
+			})
 			if left, err := filepath.Glob(filepath.Join(dir, "sessions.db*")); err != nil || len(left) > 0 {
 				t.Errorf("a store was made in its place: %v, %v", left, err)
 			}

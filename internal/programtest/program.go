@@ -130,6 +130,19 @@ func (c Command) Run(t testing.TB) Outcome {
 	return Outcome{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
+// InTime does what must not take longer than d, and says how long it took: again, twice at most, if it
+// did. A busy machine may be slow, but not each time.
+func InTime(t testing.TB, d time.Duration, do func() (took time.Duration)) {
+	t.Helper()
+	var took time.Duration
+	for range 3 {
+		if took = do(); took <= d || t.Failed() {
+			return
+		}
+	}
+	t.Errorf("it took %v each time, want %v at most", took, d)
+}
+
 // Want is Run for what has to end with that exit code and say that text, on either output. A command
 // that fails says why at the beginning of standard error.
 func (c Command) Want(t testing.TB, code int, text string) Outcome {
