@@ -92,7 +92,7 @@ type verb struct {
 func verbs(keep string) []verb {
 	return []verb{
 		{"sign-out", false, false, func(n *node, cookie, _ string) {
-			if answer, body := n.do(http.MethodPost, "/auth/logout", cookie, url.Values{}); answer.StatusCode != http.StatusNoContent {
+			if answer, body := n.sure(http.MethodPost, "/auth/logout", cookie, url.Values{}); answer.StatusCode != http.StatusNoContent {
 				n.c.t.Fatalf("sign-out answers %d: %s", answer.StatusCode, body)
 			}
 		}},
@@ -195,7 +195,7 @@ func (c *cluster) bound(v verb, cut how, keep string) (m measured) {
 		bounds = [3]time.Duration{}
 	}
 	for i, n := range c.nodes {
-		if status := n.check(cookie); status != http.StatusUnauthorized {
+		if status := n.verdict(cookie); status != http.StatusUnauthorized {
 			c.t.Errorf("%s, %v: node %s answers %d in the end", v.name, cut, n.name, status)
 		}
 		for _, s := range samples {

@@ -16,7 +16,7 @@ func TestCopiedCookieOverNodes(t *testing.T) {
 		a, b := c.nodes[0], c.nodes[1]
 		post := func(cookie, path string, form url.Values) {
 			t.Helper()
-			if answer, body := b.do(http.MethodPost, path, cookie, form); answer.StatusCode >= 400 {
+			if answer, body := b.sure(http.MethodPost, path, cookie, form); answer.StatusCode >= 400 {
 				t.Errorf("%s answers %d: %s", path, answer.StatusCode, body)
 			}
 		}
@@ -44,7 +44,7 @@ func TestCopiedCookieOverNodes(t *testing.T) {
 		} {
 			cookie, _ := a.signIn("alice")
 			for _, n := range c.nodes {
-				if status := n.check(cookie); status != http.StatusOK {
+				if status := n.verdict(cookie); status != http.StatusOK {
 					t.Fatalf("%s, before, on node %s: %d", end.how, n.name, status)
 				}
 			}
@@ -56,7 +56,7 @@ func TestCopiedCookieOverNodes(t *testing.T) {
 			t.Helper()
 			for how, cookie := range saved {
 				for _, n := range c.nodes {
-					if status := n.check(cookie); status != http.StatusUnauthorized {
+					if status := n.verdict(cookie); status != http.StatusUnauthorized {
 						t.Errorf("%s, %s, on node %s: %d", how, when, n.name, status)
 					}
 				}
@@ -71,7 +71,7 @@ func TestCopiedCookieOverNodes(t *testing.T) {
 		}
 		worthless("after kill -9")
 		fresh, _ := a.signIn("alice")
-		if status := b.check(fresh); status != http.StatusOK {
+		if status := b.verdict(fresh); status != http.StatusOK {
 			t.Errorf("a new sign-in: %d", status)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 func TestKeyRotationOverNodes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, on *backend) {
-		c := newCluster(t, on)
+		c := newCluster(t, on, roomy)
 		dir := filepath.Join(t.TempDir(), "keys")
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -39,7 +39,7 @@ func TestKeyRotationOverNodes(t *testing.T) {
 			t.Helper()
 			for _, n := range c.nodes {
 				for i, session := range sessions {
-					if status := n.check(session); status != http.StatusOK {
+					if status := n.verdict(session); status != http.StatusOK {
 						t.Errorf("%s: node %s answers %d for session %d", when, n.name, status, i)
 					}
 				}
@@ -63,11 +63,11 @@ func TestKeyRotationOverNodes(t *testing.T) {
 			cookie, _ := n.signIn("alice")
 			sessions = append(sessions, cookie)
 			next := c.nodes[(i+1)%len(c.nodes)]
-			if answer, body := n.do(http.MethodPost, "/", sessions[0], url.Values{"note": {before + n.name}}); answer.StatusCode >= 400 {
+			if answer, body := n.sure(http.MethodPost, "/", sessions[0], url.Values{"note": {before + n.name}}); answer.StatusCode >= 400 {
 				t.Errorf("node %s: %d %s", n.name, answer.StatusCode, body)
 			}
 			var got struct{ Note string }
-			if answer, body := next.do(http.MethodGet, "/", sessions[0], nil); json.Unmarshal([]byte(body), &got) != nil || got.Note != before+n.name {
+			if answer, body := next.sure(http.MethodGet, "/", sessions[0], nil); json.Unmarshal([]byte(body), &got) != nil || got.Note != before+n.name {
 				t.Errorf("node %s: %d %s", next.name, answer.StatusCode, body)
 			}
 			everywhere("told node " + n.name)

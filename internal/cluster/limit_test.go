@@ -52,7 +52,7 @@ func TestLimitOverNodes(t *testing.T) {
 		for _, n := range c.nodes {
 			live := 0
 			for cookie := range cookies {
-				if n.check(cookie) == http.StatusOK {
+				if n.verdict(cookie) == http.StatusOK {
 					live++
 				}
 			}

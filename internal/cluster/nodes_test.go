@@ -34,6 +34,9 @@ const (
 // lease is L of the nodes here: the shortest there is, so that tests are short.
 const lease = time.Second
 
+// roomy is for the nodes of tests that are not about the lease: a busy machine holds it, too.
+const roomy = "--lease=5s"
+
 // cluster is several nodes of the built program on one store, each with a way there of its own.
 type cluster struct {
 	t     *testing.T
@@ -185,9 +188,30 @@ func (n *node) do(method, path, cookie string, form url.Values) (*http.Response,
 	n.c.t.Helper()
 	answer, body, err := n.send(client(), method, path, cookie, form)
 	if err != nil {
-		n.c.t.Fatalf("node %s, %s: %v\n%s", n.name, path, err, n.log)
+		n.c.t.Fatalf("node %s, %s: %v\n%s", n.name, path, err, n.said())
 	}
 	return answer, body
+}
+
+// sure is do, and again as long as the node says that it does not know and when to come back, as clients
+// do; not for long.
+func (n *node) sure(method, path, cookie string, form url.Values) (answer *http.Response, body string) {
+	n.c.t.Helper()
+	const pause = 250 * time.Millisecond
+	for range 10 * time.Second / pause {
+		answer, body = n.do(method, path, cookie, form)
+		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+			break
+		}
+		time.Sleep(pause)
+	}
+	return answer, body
+}
+
+// said is all that the node has written: it is killed first, since what it wrote last may be on its way.
+func (n *node) said() string {
+	n.kill()
+	return n.log.String()
 }
 
 // get is the status of an answer; 0: there was none.
@@ -202,16 +226,23 @@ func (n *node) get(path, cookie string) int {
 // check is what the node says of a session.
 func (n *node) check(cookie string) int { return n.get("/auth/check", cookie) }
 
+// verdict is check of a node that has to know in the end.
+func (n *node) verdict(cookie string) int {
+	n.c.t.Helper()
+	answer, _ := n.sure(http.MethodGet, "/auth/check", cookie, nil)
+	return answer.StatusCode
+}
+
 // signIn returns the bytes of a new session's cookie, and the session's ID.
 func (n *node) signIn(name string) (cookie, id string) {
 	n.c.t.Helper()
-	answer, body := n.do(http.MethodPost, "/auth/login", "", url.Values{"username": {name}, "password": {passphrase}})
+	answer, body := n.sure(http.MethodPost, "/auth/login", "", url.Values{"username": {name}, "password": {passphrase}})
 	if cookie, _ = programtest.SessionCookie(answer); cookie == "" {
-		n.c.t.Fatalf("sign-in answers %d: %s\n%s", answer.StatusCode, body, n.log)
+		n.c.t.Fatalf("sign-in answers %d: %s\n%s", answer.StatusCode, body, n.said())
 	}
-	answer, _ = n.do(http.MethodGet, "/auth/check", cookie, nil)
+	answer, _ = n.sure(http.MethodGet, "/auth/check", cookie, nil)
 	if id = answer.Header.Get("X-Auth-Session"); id == "" {
-		n.c.t.Fatalf("after sign-in the check answers %d", answer.StatusCode)
+		n.c.t.Fatalf("after sign-in the check answers %d\n%s", answer.StatusCode, n.said())
 	}
 	return cookie, id
 }

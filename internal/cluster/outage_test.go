@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/programtest"
 )
 
 // back is how soon a node must go on with a store that is there again.
@@ -66,20 +68,27 @@ func TestOutages(t *testing.T) {
 				return on.redis.Begin("--key-load-delay", "15000", "--loading-process-events-interval-bytes", "1024")
 			}, on.redis.Ready, false, 0, back})
 		}
-		warm := 0
+		warm, most := 0, 0
 		for _, o := range all {
-			warm += c.through(o, keep)
+			went := 0
+			programtest.InTime(t, o.within, func() (took time.Duration) {
+				went, took = c.through(o, keep)
+				return took
+			})
+			if o.dark {
+				warm, most = warm+went, most+len(c.nodes)
+			}
 		}
 		// A busy machine may poll so late that little is left of a lease, but not each time.
-		if most := len(all) * len(c.nodes); warm < most/2 {
+		if warm < most/4 {
 			t.Errorf("%d of %d times a node went on with warm sessions", warm, most)
 		}
 	})
 }
 
 // through lets an outage pass with requests all the time, and returns how many nodes answered some of
-// them after it had begun, before their leases ended.
-func (c *cluster) through(o outage, session string) int {
+// them after it had begun, before their leases ended, and how long after its end all went on.
+func (c *cluster) through(o outage, session string) (int, time.Duration) {
 	t := c.t
 	t.Helper()
 	for _, n := range c.nodes {
@@ -109,9 +118,6 @@ func (c *cluster) through(o outage, session string) int {
 		}
 		return true
 	})
-	if took > o.within {
-		t.Errorf("%s: the nodes go on %v after the store is back, want %v at most", o.name, took, o.within)
-	}
 	warm := map[*node]bool{}
 	count := map[int]int{}
 	for _, s := range w.end() {
@@ -127,7 +133,7 @@ func (c *cluster) through(o outage, session string) int {
 		}
 	}
 	t.Logf("%s for %v: all nodes went on %v after it was over; answers %v", o.name, there.Sub(down), took, count)
-	return len(warm)
+	return len(warm), took
 }
 
 // answers is how long a node may take to say that it does not know.

@@ -54,7 +54,7 @@ func TestRollingRestart(t *testing.T) {
 		rounds = 50
 	}
 	onEveryStore(t, func(t *testing.T, on *backend) {
-		c := newCluster(t, on)
+		c := newCluster(t, on, roomy)
 		var sessions []string
 		for i := range 6 {
 			cookie, _ := c.nodes[i%len(c.nodes)].signIn("alice")
@@ -84,7 +84,7 @@ func TestRollingRestart(t *testing.T) {
 		fresh, _ := c.nodes[2].signIn("alice")
 		for _, n := range c.nodes {
 			for _, session := range append(sessions, fresh) {
-				if status := n.check(session); status != http.StatusOK {
+				if status := n.verdict(session); status != http.StatusOK {
 					t.Errorf("node %s answers %d in the end", n.name, status)
 				}
 			}

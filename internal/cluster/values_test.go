@@ -124,19 +124,19 @@ func TestUpdatesOverManagers(t *testing.T) {
 // The same through three processes and the demo application. T22
 func TestValuesOverProcesses(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, on *backend) {
-		c := newCluster(t, on)
+		c := newCluster(t, on, roomy)
 		cookie, _ := c.nodes[0].signIn("alice")
 		for n := range 300 {
 			i := rand.IntN(len(c.nodes))
 			writer, reader := c.nodes[i], c.nodes[(i+1+rand.IntN(len(c.nodes)-1))%len(c.nodes)]
 			text := fmt.Sprint("note ", n)
-			if answer, body := writer.do(http.MethodPost, "/", cookie, url.Values{"note": {text}}); answer.StatusCode >= 400 {
-				t.Fatalf("node %s: %d %s\n%s", writer.name, answer.StatusCode, body, writer.log)
+			if answer, body := writer.sure(http.MethodPost, "/", cookie, url.Values{"note": {text}}); answer.StatusCode >= 400 {
+				t.Fatalf("node %s: %d %s\n%s", writer.name, answer.StatusCode, body, writer.said())
 			}
 			var got struct{ Note string }
-			answer, body := reader.do(http.MethodGet, "/", cookie, nil)
+			answer, body := reader.sure(http.MethodGet, "/", cookie, nil)
 			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Note != text {
-				t.Fatalf("node %s wrote %q, node %s answers %d: %s", writer.name, text, reader.name, answer.StatusCode, body)
+				t.Fatalf("node %s wrote %q, node %s answers %d: %s\n%s", writer.name, text, reader.name, answer.StatusCode, body, reader.said())
 			}
 		}
 	})

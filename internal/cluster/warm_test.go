@@ -13,7 +13,7 @@ import (
 // of them are answered is the node's own beat. G6, T24
 func TestWarmChecksAskNothing(t *testing.T) {
 	onEveryServer(t, func(t *testing.T, on *backend) {
-		c := newCluster(t, on)
+		c := newCluster(t, on, roomy)
 		n := c.nodes[1]
 		cookie, _ := c.nodes[0].signIn("alice")
 		by := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
