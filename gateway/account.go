@@ -13,8 +13,8 @@ import (
 
 func (g *Gateway) accountPage(w http.ResponseWriter, r *http.Request) {
 	var data page
-	if r.URL.RawQuery == soon {
-		data.Notice = soonNotice
+	if from := r.Header.Get("Sec-Fetch-Site"); from == "" || from == "same-origin" { // no link of another site says it
+		data.Notice = notices[r.URL.RawQuery]
 	}
 	g.showAccount(w, r, http.StatusOK, data)
 }
@@ -68,7 +68,7 @@ func (g *Gateway) end(w http.ResponseWriter, r *http.Request, text string) {
 	case err != nil:
 		g.refuse(w, r, err)
 	default:
-		g.ended(w, r, rv)
+		g.ended(w, r, rv, g.cfg.Prefix+"/account")
 	}
 }
 
@@ -79,7 +79,7 @@ func (g *Gateway) endOthers(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	g.ended(w, r, rv)
+	g.ended(w, r, rv, g.cfg.Prefix+"/account")
 }
 
 // changeTimeout bounds how long a password change is repeated until its outcome is known.
@@ -131,7 +131,7 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, g.signInFault(err))
 		return
 	}
-	g.ended(w, r, rv)
+	g.ended(w, r, rv, g.accountPath(changed))
 }
 
 // changeAgain answers a form that was sent twice: the first has ended the session that the second
@@ -141,7 +141,7 @@ func (g *Gateway) changeAgain(w http.ResponseWriter, r *http.Request, s *counter
 		g.signInFirst(w, r)
 		return
 	}
-	done(w, r, g.cfg.Prefix+"/account")
+	done(w, r, g.accountPath(changed))
 }
 
 func (g *Gateway) refuseChange(w http.ResponseWriter, r *http.Request, f fault) {

@@ -170,7 +170,12 @@ func TestPasswordChange(t *testing.T) {
 	if b.check() != 200 || a.token() != old {
 		t.Error("a refused change ended a session")
 	}
-	a.post("/auth/account/password", "current", alicePassword, "new", fresh).want(t, 303)
+	page := a.post("/auth/account/password", "current", alicePassword, "new", fresh).want(t, 303).Header.Get("Location")
+	for from, says := range map[string]bool{"same-origin": true, "cross-site": false} { // no other site may say so by a link
+		if got := strings.Contains(a.get(page, "Sec-Fetch-Site", from).want(t, 200).body, "Your password is changed"); got != says {
+			t.Errorf("%s, from %s: says so %v", page, from, got)
+		}
+	}
 	if a.check() != 200 || a.token() == old || a.id() == oldID {
 		t.Error("the changing session must go on under a new ID and token")
 	}
@@ -184,7 +189,6 @@ func TestPasswordChange(t *testing.T) {
 	s.browser().signIn(alice, fresh)
 }
 
-// R14: a form that is sent twice by an impatient hand changes once, and neither answer signs out.
 // Of many who change a password by the same old one, one does, and only he is told so. R14
 func TestPasswordChangeRace(t *testing.T) {
 	hasher, err := account.NewHasher(account.Params{Memory: 16 << 10, Passes: 1, Threads: 1}, 8) // slow enough for all to prove the old one
@@ -219,6 +223,7 @@ func TestPasswordChangeRace(t *testing.T) {
 	}
 }
 
+// A form that is sent twice by an impatient hand changes once, and neither answer signs out. R14
 func TestPasswordChangeSentTwice(t *testing.T) {
 	s := newSite(t).withAccounts()
 	a := s.signedIn(alice)

@@ -13,15 +13,25 @@ import (
 // page that loads for longer; where leases are longer it says that the end does not hold everywhere yet.
 const waitElsewhere = 6 * time.Second
 
-// soon is the query by which the account page learns that an end was not in force everywhere.
-const soon = "elsewhere=soon"
+// The queries by which the account page learns what was done: that an end is not in force everywhere, and
+// that the password is another.
+const (
+	soon    = "elsewhere=soon"
+	changed = "password=changed"
+)
+
+// notices are what it says then.
+var notices = map[string]string{
+	soon:    soonNotice,
+	changed: "Your password is changed. Wherever else you were signed in, you are not any more.",
+}
 
 const soonNotice = "Ended here. Another server has not confirmed it yet; it is refused there, too, within a minute at the latest."
 
 // ended answers after sessions of the visitor were ended, when that holds on every node, or when it has
-// been waited for long enough. Where one node alone uses the store that is at once.
-func (g *Gateway) ended(w http.ResponseWriter, r *http.Request, rv counterfoil.Revocation) {
-	path := g.cfg.Prefix + "/account"
+// been waited for long enough. Where one node alone uses the store that is at once. A browser goes on to
+// path.
+func (g *Gateway) ended(w http.ResponseWriter, r *http.Request, rv counterfoil.Revocation, path string) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer g.clock.AfterFunc(waitElsewhere, cancel)()
@@ -29,8 +39,11 @@ func (g *Gateway) ended(w http.ResponseWriter, r *http.Request, rv counterfoil.R
 	case err == nil:
 		done(w, r, path)
 	case browser(r):
-		seeOther(w, path+"?"+soon)
+		seeOther(w, g.accountPath(soon))
 	default:
 		g.json(w, r, http.StatusAccepted, map[string]string{"message": soonNotice})
 	}
 }
+
+// accountPath is that of the account page which says what was done.
+func (g *Gateway) accountPath(what string) string { return g.cfg.Prefix + "/account?" + what }
