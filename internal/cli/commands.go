@@ -16,7 +16,7 @@ func commands() []command {
 			name: "serve", group: groupServe, serves: true, run: runServe,
 			summary: "put sign-in and sessions in front of an application",
 			about: "Prints `listening: URL` when it serves and, while there is no account, a one-time `set-up: URL`.\n" +
-				"Ready when /readyz answers 200. SIGTERM stops it after the requests in flight; SIGHUP reads the certificate again.",
+				"Ready when /readyz answers 200. SIGTERM stops it after the requests in flight; SIGHUP reads the certificate and the key file again.",
 			examples: []string{
 				"counterfoil serve --dev",
 				"counterfoil serve --dev --upstream http://127.0.0.1:3000",
@@ -28,7 +28,7 @@ func commands() []command {
 			name: "user add", group: groupPeople, args: []string{"NAME"}, run: userAdd,
 			summary: "make an account",
 			about:   "The password is asked for, or read from standard input with one trailing newline cut.",
-			options: []option{optionPassword, {"operator", "", "the user may operate this installation in the browser"}, optionJSON},
+			options: []option{optionPassword, {"operator", "", "mark the account as an operator's; in this version that opens nothing more"}, optionJSON},
 			examples: []string{
 				"counterfoil user add alice",
 				"counterfoil user add bob --operator --password-stdin < password.txt",
@@ -42,13 +42,13 @@ func commands() []command {
 		{
 			name: "user passwd", group: groupPeople, args: []string{"NAME"}, run: userPasswd,
 			summary: "give an account another password and end its sessions",
-			about:   "Returns when no node lets those sessions in any more, which one that is silent holds up by its lease.",
+			about:   "Returns when no node lets those sessions in any more; one that is silent holds that up by its lease.",
 			options: []option{optionPassword, optionJSON}, examples: []string{"counterfoil user passwd alice"},
 		},
 		{
 			name: "user disable", group: groupPeople, args: []string{"NAME"}, run: userDisable,
 			summary: "refuse a user's sign-ins and end the user's sessions",
-			about:   "Returns when no node lets those sessions in any more, which one that is silent holds up by its lease.",
+			about:   "Returns when no node lets those sessions in any more; one that is silent holds that up by its lease.",
 			options: []option{optionJSON}, examples: []string{"counterfoil user disable alice"},
 		},
 		{

@@ -126,7 +126,7 @@ func Settings() []Setting {
 			Help: "written reason, asked for when --absolute is over 30d (NIST SP 800-63B-4)",
 			set:  setText(func(c *Config) *string { return &c.LimitsReason })},
 		{Name: "lease", Group: groupSessions, Value: "D", Kind: Span, Default: "5s", Unit: "lifetime: Go duration, 1s to 60s",
-			Help: "where nodes share a store: an end holds on all of them within this time, cut off or not; so long they go on without the store",
+			Help: "where nodes share a store: an end holds on all of them within this time, also on one that is cut off; for as long they go on without the store",
 			set:  setMinute(func(c *Config) *time.Duration { return &c.Lease }, "so long an ended session could be let in elsewhere")},
 		{Name: "clock-skew", Group: groupSessions, Value: "D", Kind: Span, Default: "10s", Unit: "lifetime: Go duration, 1s to 60s",
 			Help: "where nodes share a store: a machine whose clock is further from the store's is not let in",
