@@ -67,6 +67,16 @@ func hostName(host string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
+// misnamed reports whether r asks for another name than the one that we answer to. A proxy that does not
+// say in X-Forwarded-Host what it was asked for has a name of its own in Host, as nginx has unless it is
+// told: then which names are served is its business.
+func (g *Gateway) misnamed(r *http.Request) bool {
+	if g.name == "" || g.trusted.ByProxy(r) && len(r.Header["X-Forwarded-Host"]) == 0 {
+		return false
+	}
+	return hostName(g.trusted.Host(r)) != g.name
+}
+
 // loopbackHost reports whether host, with or without port, names this machine and nothing else. A
 // page of another name that resolves to 127.0.0.1 (DNS rebinding) does not.
 func loopbackHost(host string) bool {

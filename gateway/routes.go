@@ -46,7 +46,7 @@ func (g *Gateway) routes() http.Handler {
 		case path == checkPath: // under whatever name the proxy that asks knows us by
 			g.checkRequest(w, r)
 		case g.pages.assets.serve(w, r):
-		case g.name != "" && hostName(g.trusted.Host(r)) != g.name:
+		case g.misnamed(r):
 			g.fail(w, r, wrongHost)
 		case csrf.Check(r, g.self(r)) != nil:
 			g.fail(w, r, crossSite)

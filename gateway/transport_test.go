@@ -99,6 +99,7 @@ func TestOneName(t *testing.T) {
 		status := map[bool]int{true: 200, false: 421}[host == public.Host]
 		s.client().get("/auth/login", "X-Forwarded-Proto", "https", "X-Forwarded-Host", host).want(t, status)
 	}
+	s.client().get("/auth/login", "X-Forwarded-Proto", "https", "Host", "127.0.0.1:8080").want(t, 200) // the proxy's own name for us
 }
 
 // T28, SD7, S17: what another site makes a browser send changes nothing, with the cookie along.
