@@ -68,7 +68,7 @@ func (b *browser) cookiesSent(prefix string) func() []bool {
 	}
 }
 
-// Forms of another site arrive without the cookie and without effect; a link from there works. T28, T32
+// Forms of another site arrive without the cookie and without effect; a link from there works. T28, T32, P105
 func TestAnotherSite(t *testing.T) {
 	t.Parallel()
 	s, b := signedIn(t)
@@ -112,7 +112,7 @@ func TestAnotherSite(t *testing.T) {
 }
 
 // A neighbour is another origin of the same site, another port here, elsewhere another subdomain: the
-// cookie goes along, so nothing but the gateway's own check stops its forms and sockets. T28
+// cookie goes along, so nothing but the gateway's own check stops its forms and sockets. T28, P105
 func TestNeighbour(t *testing.T) {
 	t.Parallel()
 	s, b := signedIn(t, "--upstream", newApplication(t).URL)

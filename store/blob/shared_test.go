@@ -2,15 +2,18 @@ package blob_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	mathrand "math/rand/v2"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
+	"github.com/counterfoil/counterfoil/store/blob"
 	"github.com/counterfoil/counterfoil/store/internal/nodetest"
 	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
@@ -19,6 +22,20 @@ import (
 func TestTwoManagers(t *testing.T) {
 	dsn, clock := "file://"+filepath.Join(t.TempDir(), "store"), sessiontest.NewClock(sample.Noon())
 	nodetest.SeeEachOther(t, nodetest.Managers(t, clock, func() counterfoil.Store { return open(t, dsn) }), clock)
+}
+
+// Several nodes that start at once on an empty folder, or an empty prefix of a bucket, make one store.
+func TestStartAtOnce(t *testing.T) {
+	for kind, dsn := range map[string]string{
+		"folder": "file://" + filepath.Join(t.TempDir(), "store"),
+		"s3":     serverOf(t, "s3").DSN(strings.ToLower(rand.Text())),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			nodetest.StartAtOnce(t, func() (counterfoil.Store, error) {
+				return blob.Open(context.Background(), dsn, blob.Options{})
+			})
+		})
+	}
 }
 
 // With a store whose calls fail half of the time, before or after they took effect, a check never

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/internal/nodetest"
 	"github.com/counterfoil/counterfoil/store/internal/sample"
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
@@ -36,31 +37,10 @@ func exec(t *testing.T, c *pgx.Conn, query string, args ...any) {
 
 // Several nodes that start at once on an empty database make its tables once, and have one log.
 func TestStartAtOnce(t *testing.T) {
-	dsn, ctx := empty(t), context.Background()
-	stores, errs := make([]*postgres.Store, 6), make([]error, 6)
-	var wg sync.WaitGroup
-	for i := range stores {
-		wg.Go(func() { stores[i], errs[i] = postgres.Open(ctx, dsn, postgres.Options{}) })
-	}
-	wg.Wait()
-	incarnations := map[string]bool{}
-	for i, s := range stores {
-		if errs[i] != nil {
-			t.Fatal(errs[i])
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		if _, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn()); err != nil {
-			t.Error(err)
-		}
-		p, err := s.Log(ctx, 0, 0)
-		if err != nil || p.Head != uint64(i+1) {
-			t.Errorf("node %d: head %d, %v", i, p.Head, err)
-		}
-		incarnations[p.Incarnation] = true
-	}
-	if len(incarnations) != 1 {
-		t.Errorf("incarnations %v, want one", incarnations)
-	}
+	dsn := empty(t)
+	nodetest.StartAtOnce(t, func() (counterfoil.Store, error) {
+		return postgres.Open(context.Background(), dsn, postgres.Options{})
+	})
 }
 
 func TestNewerTables(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/sessiontest"
 	"github.com/counterfoil/counterfoil/store/internal/nodetest"
+	"github.com/counterfoil/counterfoil/store/redis"
 )
 
 // onePlace opens stores on one place of the shared server.
@@ -28,6 +29,14 @@ func TestTwoManagers(t *testing.T) {
 	now, _ := counterfoil.SystemClock().Now() // about what the server's shows
 	clock := sessiontest.NewClock(now)
 	nodetest.SeeEachOther(t, nodetest.Managers(t, clock, onePlace(t)), clock)
+}
+
+// Several nodes that start at once on an empty server make one store.
+func TestStartAtOnce(t *testing.T) {
+	on, prefix := own(t), rand.Text()
+	nodetest.StartAtOnce(t, func() (counterfoil.Store, error) {
+		return redis.Open(context.Background(), on.DSN(), redis.Options{Prefix: prefix})
+	})
 }
 
 // A revocation is in force as soon as the other node has acknowledged it, and a node that left is not
