@@ -34,7 +34,7 @@ func doctor(ctx context.Context, c *call) error {
 		}
 	}
 	if err == nil && faults > 0 {
-		return exit(exitFailed, "%d of %d findings are faults", faults, len(found))
+		return exit(exitFailed, "%s in %d findings", several(faults, "fault"), len(found))
 	}
 	return err
 }
