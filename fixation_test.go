@@ -64,7 +64,7 @@ func TestTokenOnlyInItsCookie(t *testing.T) { // S33
 }
 
 // What is not exactly a token never reaches the store, and opens nothing.
-func TestStrictTokens(t *testing.T) { // P21, P22, P23, P24, P25
+func TestStrictTokens(t *testing.T) { // P21, P22, P23, P24, P25, D9
 	c := newCluster(t, 1)
 	n := c.nodes[0]
 	token := n.signIn(t, "alice")

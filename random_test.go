@@ -36,7 +36,7 @@ func tokenOf(tb testing.TB, m *counterfoil.Manager, subject string) (string, cou
 }
 
 // The same user, address and frozen clock: tokens and IDs share nothing and follow no order.
-func TestTokensAreRandom(t *testing.T) { // P94, T3, T4, T9, T11, S1, S7, S27, S28, S29
+func TestTokensAreRandom(t *testing.T) { // P94, T3, T4, T9, T11, S1, S7, S27, S28, S29, D18
 	n := 33000 // over 1 MiB of tokens
 	if soak() {
 		n = 1000000

@@ -309,7 +309,7 @@ func TestAmbiguousCookies(t *testing.T) { // FD5, R7
 }
 
 // Nothing that can be printed of a session or an event holds its token.
-func TestSecretsAreNotPrinted(t *testing.T) { // CD14, D26, SD6, SD11, D9, D18
+func TestSecretsAreNotPrinted(t *testing.T) { // CD14, D26, SD6, SD11
 	var log strings.Builder
 	var events []counterfoil.Event
 	var store counterfoil.Store

@@ -8,7 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/csrf"
 )
 
-// P82, T28, S17-17: what browsers and programs send, in combination.
+// P82, T28: what browsers and programs send, in combination.
 func TestCheck(t *testing.T) {
 	const self = "https://app.example"
 	type headers []string

@@ -188,7 +188,7 @@ func killLoop(t *testing.T, dir string, rounds int) *ledger {
 	return l
 }
 
-// Durable: what was acknowledged survives kill -9. C1, CD16
+// Durable: what was acknowledged survives kill -9. C1, CD16, D28
 func TestG1Durable(t *testing.T) {
 	l := killLoop(t, folder(t), rounds(t, 12))
 	if signIns, all := len(l.tickets), l.acknowledged(); signIns < 10 || all-signIns < 4 {

@@ -102,7 +102,7 @@ func TestOneName(t *testing.T) {
 	s.client().get("/auth/login", "X-Forwarded-Proto", "https", "Host", "127.0.0.1:8080").want(t, 200) // the proxy's own name for us
 }
 
-// T28, SD7, S17: what another site makes a browser send changes nothing, with the cookie along.
+// T28, SD7: what another site makes a browser send changes nothing, with the cookie along.
 func TestCrossSite(t *testing.T) {
 	s := newSite(t).withAccounts()
 	b := s.signedIn(alice)

@@ -340,7 +340,7 @@ func TestMetrics(t *testing.T) {
 	}
 	status, text := get("http://" + address + "/metrics")
 	for _, want := range []string{
-		"\ncounterfoil_lease_fresh 1\n", "\ncounterfoil_cache_sessions 1\n", `counterfoil_store_seconds_count{method="Create"} 1`,
+		"\ncounterfoil_lease_fresh 1\n", "\ncounterfoil_lease_age_seconds ", "\ncounterfoil_cache_hits_total ", "\ncounterfoil_cache_sessions 1\n", `counterfoil_store_seconds_count{method="Create"} 1`,
 		`counterfoil_store_seconds_bucket{method="Create",le="+Inf"} 1`, `counterfoil_store_errors_total{method="Poll"} 0`,
 		`counterfoil_events_total{kind="signed-in",reason="sign-in"} 1`, "# TYPE counterfoil_revocation_lag_seconds histogram",
 	} {
