@@ -129,6 +129,7 @@ func Open(ctx context.Context, cfg Config) (*Exporter, error) {
 		}
 		cfg.Node = name
 	}
+	cfg.Store = bounded{cfg.Store}
 	x := &Exporter{
 		cfg:     cfg,
 		key:     cfg.Keys.AuditKey(),

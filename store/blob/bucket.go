@@ -20,7 +20,7 @@ type bucket interface {
 	// list calls do for all objects whose names begin with prefix and lie after a name, in order of
 	// name, until do returns an error.
 	list(ctx context.Context, prefix, after string, do func(object) error) error
-	// close frees connections.
+	// close frees connections that no request uses; later ones make their own.
 	close()
 }
 

@@ -565,3 +565,35 @@ func TestTakenBeforeSeen(t *testing.T) {
 		}
 	}
 }
+
+// silent is a storage on connections that say nothing any more, until they are closed.
+type silent struct {
+	bucket
+	dead   atomic.Bool
+	closed atomic.Int32
+}
+
+func (s *silent) get(ctx context.Context, name string) ([]byte, error) {
+	if s.dead.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.bucket.get(ctx, name)
+}
+
+func (s *silent) close() {
+	s.closed.Add(1)
+	s.dead.Store(false)
+}
+
+// Where a request gets no answer, the connections that are kept beside may be as dead: the next try does
+// not go through them. PD8
+func TestSilentConnectionsAreClosed(t *testing.T) {
+	on := &silent{bucket: folder(t)}
+	s := openOn(t, on, &hasty{})
+	r := s.mustSignIn(t)
+	on.dead.Store(true)
+	if _, err := s.Load(t.Context(), r.ID); err != nil || on.closed.Load() != 1 {
+		t.Errorf("%v, after connections were closed %d times", err, on.closed.Load())
+	}
+}

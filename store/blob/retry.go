@@ -47,6 +47,9 @@ func (r retrying) again(ctx context.Context, do func(context.Context) error) err
 		if i+1 == tries || err == nil || ctx.Err() != nil || !late && !errors.As(err, &temporary{}) {
 			return err
 		}
+		if late {
+			r.bucket.close() // those that are idle may be as dead
+		}
 		if !r.wait(ctx, jitter(firstWait<<i)) {
 			return err
 		}
