@@ -275,6 +275,24 @@ func TestCheckThenTouch(t *testing.T) { // D14, D15, D22, P32, P34, P52, PD7, F1
 	}
 }
 
+// A request that the page makes by itself renews no token: the next that a user makes does. R2.1
+func TestBackgroundRenewsNothing(t *testing.T) {
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		c.Background = func(r *http.Request) bool { return r.URL.Path == "/poll" }
+	})
+	signedIn, _ := signIn(t, m, "alice")
+	clock.Advance(20 * time.Minute)
+	for path, cookies := range map[string]int{"/poll": 0, "/": 1} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header = signedIn.Header.Clone()
+		w := httptest.NewRecorder()
+		me(m).ServeHTTP(w, r)
+		if got := w.Header()["Set-Cookie"]; w.Body.String() != "alice" || len(got) != cookies {
+			t.Errorf("%s: %q, cookies %q; want %d", path, w.Body, got, cookies)
+		}
+	}
+}
+
 // What was tampered with or cannot be read is nobody's, and no fault of the server.
 func TestUnreadableRecords(t *testing.T) { // SD2, P92, P1, P30, P49, C14, FD7
 	edits := map[string]func(*counterfoil.Record){
