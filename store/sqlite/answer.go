@@ -27,7 +27,7 @@ func recall(db *tx, op counterfoil.OpID) (*answered, error) {
 	var revision int64
 	var kind uint8
 	var session []byte
-	if err := db.row("SELECT kind, session, revision FROM log WHERE seq = ?", seq).Scan(&kind, &session, &revision); err != nil {
+	if err := db.row("SELECT kind, session, revision FROM entry WHERE seq = ?", seq).Scan(&kind, &session, &revision); err != nil {
 		return nil, err
 	}
 	a := &answered{seq: at, session: sqlrow.FromBlob[counterfoil.ID](session), number: uint64(revision)}

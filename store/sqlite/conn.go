@@ -80,13 +80,28 @@ func (c *conn) statement(query string, args []any) (*statement, error) {
 	}
 	st.args = st.args[:0]
 	for i, arg := range args {
-		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
+		v, err := value(arg)
 		if err != nil {
 			return nil, err
 		}
 		st.args = append(st.args, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	return st, nil
+}
+
+// value returns an argument as the driver wants it, the usual ones without looking into their types.
+func value(arg any) (driver.Value, error) {
+	switch arg := arg.(type) {
+	case nil, int64, []byte, string:
+		return arg, nil
+	case int:
+		return int64(arg), nil
+	case uint8:
+		return int64(arg), nil
+	case uint32:
+		return int64(arg), nil
+	}
+	return driver.DefaultParameterConverter.ConvertValue(arg)
 }
 
 // exec returns how many rows changed.

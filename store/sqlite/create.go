@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/store/internal/sqlrow"
+	lib "modernc.org/sqlite/lib"
 )
 
 // Create implements counterfoil.Store.
@@ -48,26 +49,15 @@ func create(db *tx, r *counterfoil.Record, c counterfoil.Creation) (counterfoil.
 	if err := replace(db, r, c); err != nil {
 		return none, err
 	}
-	e := of(c.Entry, r)
-	e.Kind = counterfoil.EntryCreated
-	seq, evicted, err := appendCreated(db, r, c, e)
+	seq, evicted, err := place(db, r, c)
 	if err != nil {
 		return none, err
 	}
-	r.Born, r.Revision = seq, 1
-	if _, err := db.exec(insertSession, append(recordValues(r), int64(seq))...); err != nil {
-		if taken(err) {
-			err = counterfoil.ErrExists
-		}
-		return none, err
-	}
 	if len(evicted) > 0 {
-		err = remember(db, e.Op, answered{seq: seq, number: 1, ended: evicted})
+		err = remember(db, c.Entry.Op, answered{seq: seq, number: 1, ended: evicted})
 	}
 	return counterfoil.Created{Seq: seq, Evicted: evicted}, err
 }
-
-const insertSession = "INSERT INTO session (" + recordColumns + ", row) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 // replace ends what r takes the place of.
 func replace(db *tx, r *counterfoil.Record, c counterfoil.Creation) error {
@@ -95,24 +85,35 @@ func countingValues(r *counterfoil.Record, now time.Time) []any {
 	return []any{blob(r.Subject), uint8(r.Kind), now.UnixMilli(), now.UnixMilli()}
 }
 
-// appendCreated appends e, having made room for r under its subject's limit. Mostly there is room, so
-// that one statement does both.
-func appendCreated(db *tx, r *counterfoil.Record, c counterfoil.Creation, e counterfoil.Entry) (seq uint64, evicted []counterfoil.ID, err error) {
+// place writes r with its created entry, having made room under its subject's limit. Mostly there is
+// room, so that one statement sees to both.
+func place(db *tx, r *counterfoil.Record, c counterfoil.Creation) (seq uint64, evicted []counterfoil.ID, err error) {
 	if limited(r, c) {
-		values := append(entryValues(db.log.head+1, e), countingValues(r, c.Limit.Now)...)
-		n, err := db.exec(insertEntry+" SELECT "+entryMarks+" WHERE (SELECT count(*) FROM session WHERE "+counting+") < ?", append(values, c.Limit.Max)...)
-		if err != nil {
-			return 0, nil, err
+		args := append(append(countingValues(r, c.Limit.Now), c.Limit.Max), sessionValues(db.log.head+1, r, c.Entry)...)
+		_, err = db.exec(insertSession+"VALUES (CASE WHEN (SELECT count(*) FROM session WHERE "+counting+") < ? THEN ? END, "+otherMarks+")", args...)
+		if failed(err, lib.SQLITE_CONSTRAINT_NOTNULL) {
+			evicted, err = keepLimit(db, r, c)
+			if err != nil {
+				return 0, nil, err
+			}
+			err = placeAnyway(db, r, c)
 		}
-		if n == 1 {
-			return db.log.wrote(&e), nil, nil
-		}
-		if evicted, err = keepLimit(db, r, c); err != nil {
-			return 0, nil, err
-		}
+	} else {
+		err = placeAnyway(db, r, c)
 	}
-	seq, err = appendEntry(db, e)
-	return seq, evicted, err
+	if failed(err, lib.SQLITE_CONSTRAINT_UNIQUE) {
+		err = counterfoil.ErrExists
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	c.Entry.Kind = counterfoil.EntryCreated
+	return db.log.wrote(&c.Entry), evicted, nil
+}
+
+func placeAnyway(db *tx, r *counterfoil.Record, c counterfoil.Creation) error {
+	_, err := db.exec(insertSession+"VALUES (?, "+otherMarks+")", sessionValues(db.log.head+1, r, c.Entry)...)
+	return err
 }
 
 // notTaken refuses the ID of a session.

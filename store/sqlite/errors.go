@@ -46,10 +46,10 @@ func fromSQLite(err error) bool {
 	return errors.As(err, &e)
 }
 
-// taken reports whether err says that what must be there once is there already.
-func taken(err error) bool {
+// failed reports whether SQLite said so.
+func failed(err error, code int) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE
+	return errors.As(err, &e) && e.Code() == code
 }
 
 // flushFailed reports whether err says that data may not have reached the disk.

@@ -31,7 +31,7 @@ func (s *Store) Log(ctx context.Context, since uint64, max int) (counterfoil.Pag
 				e, err := scanEntry(row)
 				p.Entries = append(p.Entries, e)
 				return err
-			}, "SELECT seq, "+entryColumns+" FROM log WHERE seq > ? ORDER BY seq LIMIT ?", int64(since), max)
+			}, "SELECT seq, "+entryColumns+" FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", int64(since), max)
 		})
 	})
 	if err != nil {

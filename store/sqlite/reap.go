@@ -127,18 +127,20 @@ func reap(db *tx, before time.Time, max int) (n int, more bool, err error) {
 
 // trim removes the oldest entries of the log, and says whether there may be more to remove.
 func trim(db *tx, before time.Time) (n int, more bool, err error) {
-	var floor, stop int64
+	floor, stop := int64(db.log.floor), int64(0)
 	// up to the first entry that is young, not acknowledged by all, or behind this batch
-	err = db.row("SELECT floor, min(floor + ?1, ifnull((SELECT min(seq) FROM reader), floor + ?1), "+
-		"ifnull((SELECT max(seq) FROM log), floor), "+
-		"ifnull((SELECT min(seq) - 1 FROM log WHERE seq <= floor + ?1 AND time >= ?2), floor + ?1)) FROM state",
-		trimBatch, before.UnixMilli()).Scan(&floor, &stop)
+	most := min(floor+trimBatch, int64(db.log.head))
+	err = db.row("SELECT min(?, ifnull((SELECT min(seq) FROM reader), ?), "+
+		"ifnull((SELECT seq - 1 FROM entry WHERE seq > ? AND seq <= ? AND time >= ? ORDER BY seq LIMIT 1), ?))",
+		most, most, floor, most, before.UnixMilli(), most).Scan(&stop)
 	if err != nil || stop <= floor {
+		return 0, false, err
+	}
+	if _, err := db.exec("DELETE FROM op WHERE op IN (SELECT op FROM entry WHERE seq > ? AND seq <= ?)", floor, stop); err != nil {
 		return 0, false, err
 	}
 	for _, statement := range []string{
 		"DELETE FROM answer WHERE seq <= ?",
-		"DELETE FROM op WHERE op IN (SELECT op FROM log WHERE seq <= ?)",
 		"DELETE FROM log WHERE seq <= ?",
 		"UPDATE state SET floor = ?",
 	} {

@@ -67,17 +67,27 @@ func clearRecords(db *tx, query string, args ...any) (found []*counterfoil.Recor
 	return found, err
 }
 
+// keepCreated is followed by which entries that stand in sessions' rows are to stay when those go.
+const keepCreated = "INSERT OR FAIL INTO log SELECT * FROM created WHERE "
+
+// remove deletes the session of that ID, if there is one.
+func remove(db *tx, id counterfoil.ID) ([]*counterfoil.Record, error) {
+	if _, err := db.exec(keepCreated+"session = ? AND seq > ?", id[:], int64(db.log.floor)); err != nil {
+		return nil, err
+	}
+	return clearRecords(db, "DELETE FROM session WHERE id = ? RETURNING "+clearColumns, id[:])
+}
+
 // covered removes what e covers by itself and returns it.
 func covered(db *tx, e counterfoil.Entry) (gone []*counterfoil.Record, err error) {
-	const remove = "DELETE FROM session WHERE id = ? RETURNING " + clearColumns
 	if e.Kind == counterfoil.EntryEnded {
-		return clearRecords(db, remove, blob(e.Session))
+		return remove(db, e.Session)
 	}
 	all, err := clearRecords(db, "SELECT "+clearColumns+" FROM session WHERE subject = ?1 OR actor = ?1", blob(e.Subject))
 	for _, r := range all {
 		if err == nil && e.Ends(r) {
 			gone = append(gone, r)
-			_, err = db.exec("DELETE FROM session WHERE id = ?", r.ID[:])
+			_, err = remove(db, r.ID)
 		}
 	}
 	return gone, err
@@ -103,11 +113,14 @@ func end(db *tx, e counterfoil.Entry, each bool) (done counterfoil.Revoked, err 
 		return done, err
 	}
 	for i := 0; i < len(gone); i++ { // grows: children follow their parents
-		children, err := clearRecords(db, "DELETE FROM session WHERE parent = ?1 OR root = ?1 RETURNING "+clearColumns, gone[i].ID[:])
+		children, err := clearRecords(db, "SELECT "+clearColumns+" FROM session WHERE parent = ?1 OR root = ?1", gone[i].ID[:])
 		if err != nil {
 			return done, err
 		}
 		for _, r := range children {
+			if _, err := remove(db, r.ID); err != nil {
+				return done, err
+			}
 			gone = append(gone, r)
 			if e.Ends(r) && !each {
 				continue
@@ -125,7 +138,8 @@ func end(db *tx, e counterfoil.Entry, each bool) (done counterfoil.Revoked, err 
 	return done, nil
 }
 
-// endAll is one entry and one statement, which SQLite carries out without looking at the rows.
+// endAll is one entry, and one statement that SQLite carries out without looking at the rows; only the
+// log's entries in them are looked for.
 func endAll(db *tx, e counterfoil.Entry) (done counterfoil.Revoked, err error) {
 	err = db.each(func(row scanner) error {
 		var id []byte
@@ -137,6 +151,9 @@ func endAll(db *tx, e counterfoil.Entry) (done counterfoil.Revoked, err error) {
 		return done, err
 	}
 	if err := db.row("SELECT count(*) FROM session").Scan(&done.Count); err != nil {
+		return done, err
+	}
+	if _, err := db.exec(keepCreated+"seq > ?", int64(db.log.floor)); err != nil {
 		return done, err
 	}
 	if _, err := db.exec("DELETE FROM session"); err != nil {

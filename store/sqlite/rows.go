@@ -29,13 +29,23 @@ const recordColumns = "id, version, kind, subject, actor, parent, root, epoch, b
 	"created, seen, idle_end, absolute_end, identity_key, values_key, verifier_key, selector_key, " +
 	"identity_count, values_count, sealed, vals"
 
-func recordValues(r *counterfoil.Record) []any {
+// insertSession is followed by VALUES, in the order of sessionValues.
+const (
+	insertSession = "INSERT INTO session (kind, version, id, subject, actor, parent, root, epoch, born, revision, " +
+		"created, seen, idle_end, absolute_end, identity_key, values_key, verifier_key, selector_key, " +
+		"identity_count, values_count, sealed, vals, row, op, reason, time, detail_key, detail) "
+	otherMarks = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+)
+
+// sessionValues are a new record at its created entry's position, and what that entry says besides.
+func sessionValues(seq uint64, r *counterfoil.Record, e counterfoil.Entry) []any {
 	return []any{
-		r.ID[:], r.Version, uint8(r.Kind), blob(r.Subject), blob(r.Actor), blob(r.Parent), blob(r.Root),
-		int64(r.Epoch), int64(r.Born), int64(r.Revision),
+		uint8(r.Kind), r.Version, r.ID[:], blob(r.Subject), blob(r.Actor), blob(r.Parent), blob(r.Root),
+		int64(r.Epoch), int64(seq), 1,
 		r.Created.UnixMilli(), r.Seen.UnixMilli(), r.IdleEnd.UnixMilli(), r.AbsoluteEnd.UnixMilli(),
 		uint32(r.IdentityKey), uint32(r.ValuesKey), uint32(r.VerifierKey), uint32(r.SelectorKey),
 		int64(r.IdentityCount), int64(r.ValuesCount), r.Identity, r.Values,
+		int64(seq), blob(e.Op), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
 	}
 }
 
@@ -98,23 +108,14 @@ func of(e counterfoil.Entry, r *counterfoil.Record) counterfoil.Entry {
 }
 
 // logHead is the last position of the log, FROM state.
-const logHead = "max(floor, ifnull((SELECT max(seq) FROM log), 0))"
-
-const (
-	insertEntry = "INSERT INTO log (seq, " + entryColumns + ")"
-	entryMarks  = "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
-)
-
-func entryValues(seq uint64, e counterfoil.Entry) []any {
-	return append(make([]any, 0, 24), // more may follow
-		int64(seq), counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
-		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail,
-	)
-}
+const logHead = "max(floor, ifnull((SELECT max(seq) FROM log), 0), ifnull((SELECT max(row) FROM session), 0))"
 
 // appendEntry writes e at the next position of the log and returns that.
 func appendEntry(db *tx, e counterfoil.Entry) (uint64, error) {
-	if _, err := db.exec(insertEntry+" VALUES ("+entryMarks+")", entryValues(db.log.head+1, e)...); err != nil {
+	_, err := db.exec("INSERT INTO log (seq, "+entryColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		int64(db.log.head+1), counterfoil.EntryVersion, uint8(e.Kind), blob(e.Op), blob(e.Session), blob(e.Subject), blob(e.Actor), blob(e.Parent), blob(e.Root),
+		sqlrow.JoinIDs(e.Except), int64(e.Epoch), int64(e.Revision), string(e.Reason), e.Time.UnixMilli(), uint32(e.DetailKey), e.Detail)
+	if err != nil {
 		return 0, err
 	}
 	return db.log.wrote(&e), nil

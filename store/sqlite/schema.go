@@ -150,9 +150,24 @@ UPDATE session SET due = min(idle_end, absolute_end);
 CREATE INDEX session_due ON session (due) WHERE due IS NOT NULL;
 `
 
-// An operation's index is another page that a sign-in would write for each entry at once. It is a table
-// instead, into which the entries of some time go together.
+// A sign-in writes one row: what the log says of it stands in the session's, whose number is the entry's
+// position, until the session ends; then it goes into the log's own table. Entries made before have
+// always stood there.
+//
+// An operation's index is another page that each change would write. It is a table instead, into which
+// the operations of many entries go together.
 const schema3 = `
+ALTER TABLE session ADD COLUMN op         BLOB;
+ALTER TABLE session ADD COLUMN reason     TEXT; -- NULL: the created entry is in the log's table
+ALTER TABLE session ADD COLUMN time       INTEGER;
+ALTER TABLE session ADD COLUMN detail_key INTEGER;
+ALTER TABLE session ADD COLUMN detail     BLOB;
+CREATE VIEW created AS
+	SELECT row AS seq, CAST (1 AS INTEGER) AS version, CAST (1 AS INTEGER) AS kind, op, id AS session,
+		subject, actor, parent, root, CAST (NULL AS BLOB) AS spared, CAST (0 AS INTEGER) AS epoch,
+		CAST (0 AS INTEGER) AS revision, reason, time, detail_key, detail FROM session WHERE reason IS NOT NULL;
+CREATE VIEW entry AS SELECT * FROM log UNION ALL SELECT * FROM created;
+
 CREATE TABLE op ( -- where the entry of a change is; goes with it
 	op  BLOB PRIMARY KEY,
 	seq INTEGER NOT NULL

@@ -137,8 +137,11 @@ func TestPlans(t *testing.T) {
 		"SELECT row FROM session WHERE parent = ?1 OR root = ?1":                                           1,
 		"SELECT id FROM session WHERE due <= ? ORDER BY due LIMIT ?":                                       2,
 		"SELECT seq FROM op WHERE op = ?":                                                                  1,
-		"SELECT op, seq FROM log WHERE seq > ? AND op IS NOT NULL":                                         1,
-		"DELETE FROM op WHERE op IN (SELECT op FROM log WHERE seq <= ?)":                                   1,
+		"SELECT op, seq FROM entry WHERE seq > ? AND op IS NOT NULL":                                       1,
+		"DELETE FROM op WHERE op IN (SELECT op FROM entry WHERE seq > ? AND seq <= ?)":                     2,
+		"SELECT kind FROM entry WHERE seq = ?":                                                             1,
+		"SELECT seq, detail FROM entry WHERE seq > ? ORDER BY seq LIMIT ?":                                 2,
+		keepCreated + "session = ? AND seq > ?":                                                            2,
 		"SELECT seq FROM log WHERE kind IN (4, 5) AND seq >= ?":                                            1,
 		"SELECT at FROM attempt WHERE key = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?":                3,
 	} {

@@ -53,7 +53,7 @@ func (t *tail) read(db *conn) error {
 		err := row.Scan(&op, &seq)
 		recent[sqlrow.FromBlob[counterfoil.OpID](op)] = uint64(seq)
 		return err
-	}, "SELECT op, seq FROM log WHERE seq > ? AND op IS NOT NULL", indexed)
+	}, "SELECT op, seq FROM entry WHERE seq > ? AND op IS NOT NULL", max(indexed, floor))
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (db *tx) index() error {
 	if !t.known || t.head < t.indexed+indexEvery {
 		return nil
 	}
-	if _, err := db.exec("INSERT INTO op (op, seq) SELECT op, seq FROM log WHERE seq > ? AND op IS NOT NULL ORDER BY op", int64(t.indexed)); err != nil {
+	if _, err := db.exec("INSERT INTO op (op, seq) SELECT op, seq FROM entry WHERE seq > ? AND op IS NOT NULL ORDER BY op", int64(max(t.indexed, t.floor))); err != nil {
 		return err
 	}
 	if _, err := db.exec("UPDATE state SET indexed = ?", int64(t.head)); err != nil {

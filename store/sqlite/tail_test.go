@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -166,7 +167,10 @@ func TestThirdSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(c.script("UPDATE state SET floor = 4"), c.close()); err != nil {
+	born := sample.Session(sample.Subject()) // by entry 6
+	if err := errors.Join(c.script("UPDATE log SET kind = 1 WHERE seq = 6"), c.script("UPDATE state SET floor = 4"),
+		c.script(fmt.Sprintf("INSERT INTO session VALUES (6, x'%x', 1,2, x'%x',NULL,NULL,NULL, 0,6,1, 0,0,9,9, 1,1,1,1, 1,1, x'00',NULL, NULL)", born.ID[:], born.Subject[:])),
+		c.close()); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(ctx, path, Options{})
@@ -176,7 +180,7 @@ func TestThirdSchema(t *testing.T) {
 	defer s.Close()
 	for i, op := range ops {
 		want := uint64(5 + i)
-		if op == (counterfoil.OpID{}) {
+		if i == 1 { // it had none
 			want = 0
 		}
 		if seq := at(t, s.writer, op); seq != want {
@@ -190,5 +194,11 @@ func TestThirdSchema(t *testing.T) {
 	// Entry 7 ended everything.
 	if _, err := s.Create(ctx, sample.Session(sample.Subject()), counterfoil.Creation{Entry: sample.SignIn().Entry, Since: 7}); !errors.Is(err, counterfoil.ErrSuperseded) {
 		t.Errorf("a mark before an end of everything: %v", err)
+	}
+	if done, err := s.Revoke(ctx, sample.SignOut(born.ID)); err != nil || done.Seq != 9 || done.Count != 1 {
+		t.Errorf("the end of a session of before: %+v, %v", done, err)
+	}
+	if p, err := s.Log(ctx, 4, 100); err != nil || !consecutive(p, 4, 9) {
+		t.Errorf("the log: %+v, %v", p, err)
 	}
 }

@@ -48,6 +48,11 @@ func (w *writer) write(ctx context.Context, r *request) error {
 	w.mu.Lock()
 	w.waiting = append(w.waiting, r)
 	w.mu.Unlock()
+	select {
+	case w.turn <- struct{}{}: // free, as for one who is alone: no need to look at ctx, which may cost a timer
+		w.commitWaiting()
+	default:
+	}
 	for {
 		select {
 		case err := <-r.answer:
