@@ -25,6 +25,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/operate"
 	"github.com/counterfoil/counterfoil/internal/programtest"
 	"github.com/counterfoil/counterfoil/internal/serve"
+	"github.com/counterfoil/counterfoil/sessiontest"
 )
 
 // run is a server in this process.
@@ -56,6 +57,11 @@ func options(t *testing.T, flags map[string]string) (serve.Options, *logtest.Log
 func start(t *testing.T, flags map[string]string) *run {
 	t.Helper()
 	o, log := options(t, flags)
+	return startWith(t, o, log)
+}
+
+func startWith(t *testing.T, o serve.Options, log *logtest.Log) *run {
+	t.Helper()
 	out, in := io.Pipe()
 	o.Stdout = in
 	reload := make(chan os.Signal)
@@ -391,6 +397,35 @@ func TestRefusedStarts(t *testing.T) {
 				t.Error("the control socket is still there")
 			}
 		})
+	}
+}
+
+// A server removes keys under which nothing is sealed any more by itself, an hour after the next one came
+// and not before, and its log says so.
+func TestKeysRetireInAServer(t *testing.T) {
+	o, log := options(t, map[string]string{"dev": "true"})
+	wall, _ := o.Clock.Now()
+	clock := sessiontest.NewClock(wall)
+	o.Clock = clock
+	r := startWith(t, o, log)
+	if err := operate.Remote(r.data).Post(t.Context(), "/v1/keys/rotate", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	const gone = "a key that nothing needs any more was removed"
+	_, began := clock.Now()
+	var after time.Duration
+	for !strings.Contains(log.String(), gone) {
+		clock.Advance(time.Minute)
+		_, now := clock.Now()
+		if after = now - began; after > 100*time.Hour { // much longer than needed: what removes it runs beside this
+			t.Fatalf("the old key is still there\n%s", log)
+		}
+	}
+	if after < time.Hour {
+		t.Errorf("the old key went after %v", after)
+	}
+	if n := strings.Count(log.String(), gone); n != 1 {
+		t.Errorf("%d keys were removed, want the old one", n)
 	}
 }
 
