@@ -78,7 +78,7 @@ func newCluster(t *testing.T, on *backend, args ...string) *cluster {
 // command is one command line of the program on this node.
 func (n *node) command(args ...string) programtest.Command {
 	c := program.Command(args...).With(n.c.on.env...).With("COUNTERFOIL_DATA="+n.dir, "COUNTERFOIL_KEY_FILE="+n.c.keys,
-		"COUNTERFOIL_STORE="+n.store.dsn, "COUNTERFOIL_LEASE="+lease.String())
+		"COUNTERFOIL_STORE="+n.store.dsn, "COUNTERFOIL_LEASE="+lease.String(), "COUNTERFOIL_STORE_WAIT=50s") // a busy disk is no outage
 	c.Log = n.log
 	return c
 }
