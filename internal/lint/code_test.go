@@ -354,7 +354,7 @@ func TestEveryParserIsFuzzed(t *testing.T) {
 func TestMakeTestAnalyses(t *testing.T) {
 	for name, words := range map[string][]string{
 		"Makefile":     {"test: bootstrap lint unit modules fuzz", "go test -race", "scripts/cover", "\nunit:", "\nmodules:", "\nfuzz:", "\nbench:", "\nsoak:"},
-		"scripts/lint": {"gofmt -l", "go vet ./...", "staticcheck"},
+		"scripts/lint": {"gofmt -l", "go vet ./...", "staticcheck", "gosec"},
 		".ci/run":      {"make test"},
 	} {
 		raw, err := os.ReadFile(filepath.Join(root, name))
