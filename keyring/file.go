@@ -120,8 +120,8 @@ func makeFolder(path string) error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		// #nosec G302 -- a folder: an umask may have taken our own rights to it
-		if err := os.Chmod(dir, 0o700); err != nil {
+		err := os.Chmod(dir, 0o700) // #nosec G302 -- a folder: an umask may have taken our own rights to it
+		if err != nil {
 			return err
 		}
 	}
