@@ -86,7 +86,7 @@ func countingValues(r *counterfoil.Record, now time.Time) []any {
 }
 
 // place writes r with its created entry, having made room under its subject's limit. Mostly there is
-// room, so that one statement sees to both.
+// room, so that one statement sees to both: without room its kind is NULL, which the column does not take.
 func place(db *tx, r *counterfoil.Record, c counterfoil.Creation) (seq uint64, evicted []counterfoil.ID, err error) {
 	if limited(r, c) {
 		args := append(append(countingValues(r, c.Limit.Now), c.Limit.Max), sessionValues(db.log.head+1, r, c.Entry)...)
