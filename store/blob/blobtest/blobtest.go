@@ -11,6 +11,7 @@ package blobtest
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ type Server struct {
 	path    string // of the endpoint
 	command func() *exec.Cmd
 	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd has
 }
 
 // Address is where it listens, as host:port.
@@ -74,27 +76,45 @@ func (s *Server) Recover() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("%w; scripts/bootstrap installs what is missing", err)
 	}
-	for range 1500 {
-		if resp, err := http.Get("http://" + s.address); err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			return resp.Body.Close()
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // the log says why it ended
+		close(ended)
+	}(s.cmd, s.ended)
+	for !s.answers() {
+		select {
+		case <-s.ended:
+			text, err := os.ReadFile(log.Name())
+			return errors.Join(fmt.Errorf("%s ended before it answered: %s", s.cmd.Path, text), err)
+		case <-after(20 * time.Millisecond): // however slow it is: on a busy machine a start takes a minute
 		}
-		pause(20 * time.Millisecond)
 	}
-	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
-	return errors.Join(fmt.Errorf("%s does not answer: %s", s.cmd.Path, text), err)
+	return nil
 }
 
-func pause(d time.Duration) {
+func (s *Server) answers() bool {
+	resp, err := http.Get("http://" + s.address)
+	if err != nil {
+		return false
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.Body.Close() == nil
+}
+
+// after returns what is closed when d is over.
+func after(d time.Duration) <-chan struct{} {
 	over := make(chan struct{})
 	counterfoil.SystemClock().AfterFunc(d, func() { close(over) })
-	<-over
+	return over
 }
 
 // Crash ends the server at once and without its doing anything more.
 func (s *Server) Crash() {
-	_ = s.cmd.Process.Kill() // one that has ended already is waited for all the same
-	_ = s.cmd.Wait()         // says only that it was killed
+	if s.cmd.Process == nil {
+		return // never started
+	}
+	_ = s.cmd.Process.Kill() // or it has ended already
+	<-s.ended
 }
 
 // Stop crashes the server and removes its folder.
@@ -105,18 +125,14 @@ func (s *Server) Stop() error {
 
 // start runs the command that run returns for a folder and a free port.
 func (s *Server) start(env []string, run func(dir, host, port string) *exec.Cmd) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host, port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	s.address = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
+	s.address = net.JoinHostPort(host, port)
 	if s.dir, err = os.MkdirTemp("", "objects"); err != nil {
 		return nil, err
 	}
-	host, port, _ := net.SplitHostPort(s.address)
 	s.command = func() *exec.Cmd {
 		cmd := run(s.dir, host, port)
 		cmd.Env = append(os.Environ(), env...)
@@ -126,6 +142,26 @@ func (s *Server) start(env []string, run func(dir, host, port string) *exec.Cmd)
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// freePort finds a port that stays free until a server listens on it: it is below those that the system
+// gives to whoever asks for any.
+func freePort() (host, port string, err error) {
+	for range 100 {
+		var random [2]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return "", "", err
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+binary.BigEndian.Uint16(random[:])%20000)); err != nil {
+			continue
+		}
+		if host, port, err = net.SplitHostPort(l.Addr().String()); err != nil {
+			return "", "", err
+		}
+		return host, port, l.Close()
+	}
+	return "", "", fmt.Errorf("no port is free: %w", err)
 }
 
 // StartS3 starts Versity S3 Gateway on a folder. What it acknowledged outlives a crash.
