@@ -35,7 +35,10 @@ func TestFullDisk(t *testing.T) {
 		if request.path == "/auth/logout" {
 			cookie = leaves
 		}
-		answer, body := s.Do(request.path, cookie, request.form)
+		answer, body, err := s.Send(t.Context(), request.path, cookie, request.form)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
 		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v %s", what, answer.StatusCode, answer.Header, body)
 		}

@@ -64,6 +64,8 @@ var foreign = map[string][]string{
 	"keyring":          {"golang.org/x/sys"},
 	"internal/operate": {"golang.org/x/sys"},
 	"internal/cli":     {"golang.org/x/term"},
+
+	"internal/programtest": {"golang.org/x/sys"},
 }
 
 // Dependencies point down, and a feature never reaches into another: no layer knows the one above it. P4

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ type Server struct {
 // is killed; it must not have panicked.
 func (c Command) Serve(t testing.TB) *Server {
 	t.Helper()
+	c.Env = slices.Concat([]string{patient}, c.Env)
 	s := &Server{Out: &logtest.Log{}, Log: c.Log, t: t, cmd: c.Cmd(context.Background()), ended: make(chan struct{})}
 	if s.Log == nil {
 		s.Log = &logtest.Log{}
@@ -69,11 +71,14 @@ func (c Command) Serve(t testing.TB) *Server {
 	case <-time.After(Patience):
 		t.Fatalf("the server does not listen: %s", s.Log)
 	}
-	s.Until("ready", func() bool { return s.Status("/readyz", "") == http.StatusOK })
+	s.Until("ready", func() bool {
+		answer, _, err := s.Send(context.Background(), "/readyz", "", nil)
+		return err == nil && answer.StatusCode == http.StatusOK
+	})
 	return s
 }
 
-// Until waits for what must become true.
+// Until waits for what must become true while the server runs.
 func (s *Server) Until(what string, happened func() bool) {
 	s.t.Helper()
 	const pause = 20 * time.Millisecond

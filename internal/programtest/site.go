@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Client follows nothing, keeps no cookie and no connection, takes self-made certificates, and comes
@@ -68,19 +69,33 @@ func (s *Site) Send(ctx context.Context, path, cookie string, form url.Values) (
 	return s.Request(ctx, http.MethodPost, path, cookie, form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
 }
 
-// Do is Send for requests that must be answered.
+// sure is Send again and again while the answer is to try again: the store is slow.
+func (s *Site) sure(path, cookie string, form url.Values) (answer *http.Response, body string, err error) {
+	const pause = 100 * time.Millisecond
+	for range Patience / pause {
+		answer, body, err = s.Send(context.Background(), path, cookie, form)
+		if err != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+			break
+		}
+		time.Sleep(pause)
+	}
+	return answer, body, err
+}
+
+// Do is Send for requests that must be answered, and with more than that one has to try again.
 func (s *Site) Do(path, cookie string, form url.Values) (*http.Response, string) {
 	s.t.Helper()
-	answer, body, err := s.Send(context.Background(), path, cookie, form)
+	answer, body, err := s.sure(path, cookie, form)
 	if err != nil {
 		s.t.Fatalf("%s: %v", path, err)
 	}
 	return answer, body
 }
 
-// Status is that of the answer to GET; 0: there was none.
+// Status is that of the answer to GET, once it says more than that one has to try again; 0: there was
+// none.
 func (s *Site) Status(path, cookie string) int {
-	answer, _, err := s.Send(context.Background(), path, cookie, nil)
+	answer, _, err := s.sure(path, cookie, nil)
 	if err != nil {
 		return 0
 	}
