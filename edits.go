@@ -208,6 +208,7 @@ func (s *Session) mergeOnce(ctx context.Context, change func(valueSet) (valueSet
 	case errors.Is(err, ErrConflict):
 		return true, nil
 	case err != nil:
+		m.cache.forgetValues(e.id)
 		return false, s.lost(err)
 	}
 	e = m.newEntry(rec, i, s.view.e.proved[0].n, s.view.e.proved[0].v, s.view.e)

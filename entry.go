@@ -39,7 +39,7 @@ type entry struct {
 	born        uint64 // position of the created entry in the log
 	revision    uint64
 	created     int64
-	values      atomic.Pointer[valueSet] // once the entry is kept, set by nearCache.remember alone
+	values      atomic.Pointer[valueSet] // once the entry is kept, set by nearCache alone
 	cost        int64                    // bytes that the cache counts for it; under the shard's lock
 }
 

@@ -133,7 +133,8 @@ func (f *fill) end() {
 	*at = f.older
 }
 
-// put keeps e, which was read under f, unless f is void or something newer is there.
+// put keeps e, which was read under f, unless f is void or something newer is there. What is older goes
+// in any case: e shows that the record is another by now.
 func (c *nearCache) put(f *fill, e *entry) {
 	if c.bound <= 0 {
 		return
@@ -145,11 +146,15 @@ func (c *nearCache) put(f *fill, e *entry) {
 	if !f.fresh {
 		old = s.entries.get(&e.id)
 	}
-	if f.void.Load() || old != nil && old.revision > e.revision {
+	void := f.void.Load()
+	if old != nil && (old.revision > e.revision || void && old.revision == e.revision) {
 		return
 	}
 	if old != nil {
 		c.remove(s, old)
+	}
+	if void {
+		return
 	}
 	s.entries.add(e)
 	c.count.Add(1)
@@ -163,6 +168,17 @@ func (c *nearCache) remember(e *entry, v *valueSet) {
 	defer s.mu.Unlock()
 	e.values.Store(v)
 	if s.entries.get(&e.id) == e {
+		c.weigh(s, e)
+	}
+}
+
+// forgetValues makes the values of id be read anew, for when it is not known whether they were changed.
+func (c *nearCache) forgetValues(id ID) {
+	s := c.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries.get(&id); e != nil {
+		e.values.Store(nil)
 		c.weigh(s, e)
 	}
 }
