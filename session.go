@@ -136,7 +136,7 @@ func (s *Session) Confirm(ctx context.Context) error {
 	}
 	ctx, cancel := s.m.storeContext(ctx)
 	defer cancel()
-	rec, err := s.m.store.Load(ctx, v.e.id)
+	rec, err := s.m.loadProved(ctx, v.e.id)
 	if errors.Is(err, ErrNotFound) {
 		s.m.cache.drop(v.e.id)
 		return ErrEnded
@@ -153,6 +153,21 @@ func (s *Session) Confirm(ctx context.Context) error {
 		return ErrEnded
 	}
 	return nil
+}
+
+// loadProved reads the record of id under a fresh lease: a store that was taken over from, or whose answer
+// was long under way, may show a session that has ended since.
+func (m *Manager) loadProved(ctx context.Context, id ID) (*Record, error) {
+	for range 2 {
+		rec, err := m.store.Load(ctx, id)
+		if err != nil || m.lease.fresh(m.clock.now()) {
+			return rec, err
+		}
+		if err := m.renewLease(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errTooSlow
 }
 
 // present returns the view of a session that exists and was not ended here.

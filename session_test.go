@@ -223,13 +223,16 @@ func TestListAndRevoke(t *testing.T) { // S40–S43, SD8, S47, T22
 
 func TestConfirm(t *testing.T) { // R21
 	gone := errors.New("gone")
-	fault := error(nil)
+	var fault, cut error
 	var store counterfoil.Store
 	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
 		store = c.Store
 		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
-			if method == "Load" {
+			switch method {
+			case "Load":
 				return fault
+			case "Poll":
+				return cut
 			}
 			return nil
 		})
@@ -258,6 +261,15 @@ func TestConfirm(t *testing.T) { // R21
 	})
 	r, _ = signIn(t, m, "bob")
 	during(t, m, r, func(s *counterfoil.Session) {
+		cut = gone // reads are answered, by who may have been taken over from: nothing proves the log
+		clock.Advance(6 * time.Second)
+		if err := s.Confirm(t.Context()); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("a store that cannot renew the lease: %v", err)
+		}
+		cut = nil
+		if err := s.Confirm(t.Context()); err != nil {
+			t.Errorf("it can again: %v", err)
+		}
 		clock.Advance(9 * time.Hour)
 		if err := s.Confirm(t.Context()); !errors.Is(err, counterfoil.ErrEnded) {
 			t.Errorf("expired under way: %v", err)
