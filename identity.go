@@ -231,11 +231,7 @@ func (m *Manager) openIdentity(rec *Record) (*identity, error) {
 		return nil, fmt.Errorf("%w: record version %d", errUnreadable, rec.Version)
 	}
 	aad := partData(make([]byte, 0, dataRoom), m.storeID, "identity", rec.ID[:], rec.IdentityCount)
-	plain, err := m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
-	if errors.Is(err, keyring.ErrNoKey) {
-		m.learnKeys()
-		plain, err = m.keys.Open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
-	}
+	plain, err := m.open(rec.IdentityKey, keyring.Identity, aad, rec.Identity)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
@@ -261,11 +257,21 @@ func (m *Manager) detail(e *Entry, about string, now instant) (err error) {
 
 func (m *Manager) openDetail(e *Entry) (who, error) {
 	aad := partData(make([]byte, 0, dataRoom), m.storeID, "detail", e.Op[:], 0)
-	plain, err := m.keys.Open(e.DetailKey, keyring.Detail, aad, e.Detail)
+	plain, err := m.open(e.DetailKey, keyring.Detail, aad, e.Detail)
 	if err != nil {
 		return who{}, err
 	}
 	return decodeWho(plain)
+}
+
+// open undoes a seal of this node's, or of another's under a key that this one has yet to read.
+func (m *Manager) open(kid keyring.KeyID, p keyring.Purpose, aad, sealed []byte) ([]byte, error) {
+	plain, err := m.keys.Open(kid, p, aad, sealed)
+	if errors.Is(err, keyring.ErrNoKey) {
+		m.learnKeys()
+		plain, err = m.keys.Open(kid, p, aad, sealed)
+	}
+	return plain, err
 }
 
 func msTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
