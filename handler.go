@@ -120,6 +120,9 @@ func (st *state) replace(err error) {
 	} {
 		delete(h, name)
 	}
+	for _, name := range targeted {
+		delete(h, name)
+	}
 	s := &st.session
 	s.writeJar(h)
 	s.m.log.Warn("an answer was replaced because its session could not be written", "error", err)
