@@ -201,7 +201,8 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 	why := ReasonRotated
 	switch i.gen.judge(n, now.ms(), m.policy.Grace) {
 	case rulingReplay:
-		return m.replayed(ctx, r, a, e, now)
+		m.replayed(ctx, r, a, e, now)
+		return false
 	case rulingConfirm:
 		i.gen.confirm(n, now.ms())
 	case rulingSettle:
@@ -302,13 +303,12 @@ func (m *Manager) expire(ctx context.Context, r *http.Request, a *admission, e *
 
 // replayed ends a session whose retired token came back: either the client or a thief has a copy
 // that the other does not know of.
-func (m *Manager) replayed(ctx context.Context, r *http.Request, a *admission, e *entry, now instant) (again bool) {
+func (m *Manager) replayed(ctx context.Context, r *http.Request, a *admission, e *entry, now instant) {
 	if err := m.endOne(ctx, e, ReasonReplayed, now); err != nil {
 		m.unknown(a, "end", err)
-		return false
+		return
 	}
 	m.refused(r, a, ReasonReplayed, e.info(), now)
-	return false
 }
 
 // refused tells of a token that is no good and counts it against its source and its session.

@@ -76,8 +76,9 @@ func (k Key[T]) Delete(s *Session) error { return s.edit(k.name, nil) }
 
 // Update sets what f makes of the stored value and writes it at once; f is called again if another
 // request changed the session meanwhile, and if that is so 32 times the error is ErrConflict. Pending
-// values of other keys are not written. On a visitor without a session it is Get and Set. An error of f is returned as it is, and nothing is changed. f may
-// read and set other values of s; one that updates s begins f anew, and in the end is an error.
+// values of other keys are not written. On a visitor without a session it is Get and Set. An error of f
+// is returned as it is, and nothing is changed. f may read and set other values of s; one that updates s
+// begins f anew, and in the end is an error.
 func (k Key[T]) Update(s *Session, f func(T) (T, error)) error {
 	if k.name == "" {
 		return errNoName

@@ -118,6 +118,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	m.background = newBackground(clock)
 
 	if err := m.reach(ctx, clock); err != nil {
+		m.background.close() // a poll may have been put off
 		return nil, err
 	}
 	if cfg.Cookie.Insecure {
