@@ -26,7 +26,7 @@ start)
 	: >"$RUN/out"
 	setsid "$PROGRAM" serve --dev --listen 127.0.0.1:0 >"$RUN/out" 2>>"$RUN/log" </dev/null &
 	echo $! >"$RUN/pid"
-	for i in $(seq 500); do
+	while kill -0 $!; do
 		grep -q '^listening: ' "$RUN/out" && exit 0
 		sleep 0.02
 	done
@@ -67,7 +67,7 @@ func newOperator(t *testing.T) *operator {
 	o.env = []string{
 		"PATH=" + home + ":" + filepath.Dir(string(program)) + ":" + os.Getenv("PATH"), "HOME=" + home,
 		"COUNTERFOIL_DATA=" + o.data, "BACKUP=" + filepath.Join(home, "backup"), "NAME=alice",
-		"RUN=" + home, "PROGRAM=" + string(program),
+		"RUN=" + home, "PROGRAM=" + string(program), programtest.Patient,
 	}
 	for name, text := range map[string]string{"systemctl": systemctl, "new-password.txt": passphrase + " two\n"} {
 		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o700); err != nil {
@@ -155,7 +155,6 @@ func TestOperationsPage(t *testing.T) {
 			o.follow("backup", "2 sessions and 1 account")
 			signOut(t, o.server(), ended)
 			for range 2 { // the second time the audit tells of two stores
-				o.bash("sleep 1") // the audit is written within a second
 				o.follow("restore", "1 session and 1 account", "1 had ended since", "the audit is whole")
 				o.expect("what ended after the backup", ended, http.StatusUnauthorized)
 				o.expect("what had not ended", kept, http.StatusOK)
@@ -186,7 +185,7 @@ func TestOperationsPage(t *testing.T) {
 		},
 		"cookie-stolen": func(t *testing.T, o *operator) {
 			stolen := o.signIn()
-			o.bash("sleep 1") // the audit is written within a second
+			o.bash("until counterfoil audit tail | grep -q signed-in; do sleep 0.1; done") // that is within a second
 			o.follow("cookie-stolen", " 127.", "1 session ended", "signed-in")
 			o.expect("the stolen cookie", stolen, http.StatusUnauthorized)
 			o.expect("a new sign-in", o.signIn(), http.StatusOK)

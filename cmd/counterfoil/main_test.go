@@ -25,7 +25,13 @@ var clock = counterfoil.SystemClock()
 
 const passphrase = programtest.Passphrase
 
-func cf(args ...string) programtest.Command { return program.Command(args...) }
+// cf is a command that is to succeed on however slow a store.
+func cf(args ...string) programtest.Command {
+	return program.Command(args...).With(programtest.Patient)
+}
+
+// nobody listens there, and nobody is given that port.
+const nobody = "127.0.0.1:1"
 
 // folder returns a place for a data folder.
 func folder(t *testing.T) string { return programtest.Folder(t) }
@@ -42,11 +48,12 @@ func serve(t *testing.T, dir string, args ...string) *programtest.Server {
 	return cf(append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data", dir}, args...)...).Serve(t)
 }
 
-// killUntilDone runs the command again and again, each time a step longer before it is killed with -9,
-// until it comes to its end; after each kill it calls then. It returns how often it killed.
+// killUntilDone runs the command again and again, each time a step longer before it is killed with -9, and
+// an eighth longer on a slow machine, until it comes to its end; after each kill it calls then. It returns
+// how often it killed.
 func killUntilDone(t *testing.T, c programtest.Command, step time.Duration, then func()) (killed int) {
 	t.Helper()
-	for wait := 20 * time.Millisecond; ; wait += step {
+	for wait := 20 * time.Millisecond; ; wait += max(step, wait/8) {
 		cmd := c.Cmd(t.Context())
 		var says bytes.Buffer
 		cmd.Stderr = &says

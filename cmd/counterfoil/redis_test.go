@@ -56,7 +56,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 	add := cf("user", "add", "alice", "--password-stdin", "--data", folder(t)).Typing(passphrase + "\n")
 
-	refused := add.With(append(env, "COUNTERFOIL_STORE_WAIT=1s")...).Want(t, 4, "certificate")
+	refused := add.With(append(env, "COUNTERFOIL_STORE_WAIT=5s")...).Want(t, 4, "certificate")
 	if strings.Contains(refused.Out+refused.Err, "password-of-redis") {
 		t.Errorf("the password is shown: %s", refused.Err)
 	}

@@ -16,7 +16,7 @@ import (
 var errNoInstallation = errors.New("no installation")
 
 const (
-	patience = 5 * time.Second        // for a server that starts or another command that is at work
+	patience = 15 * time.Second       // for a server that starts, or is busy, or another command that is at work
 	pause    = 100 * time.Millisecond // between two tries
 )
 

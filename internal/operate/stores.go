@@ -55,6 +55,7 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 	ctx, cancel := context.WithTimeout(ctx, p.Config.StoreWait)
 	defer cancel()
 	_, begin := p.Clock.Now()
+	var why error // of the last try that was not broken off
 	for tries, pause := 1, firstPause; ; tries, pause = tries+1, min(2*pause, maxPause) {
 		side, err := openStore(ctx, p, dsn)
 		if err == nil {
@@ -68,6 +69,9 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 		if !errors.Is(err, counterfoil.ErrUnavailable) && ctx.Err() == nil {
 			return transfer.Side{}, err
 		}
+		if why == nil || ctx.Err() == nil {
+			why = err
+		}
 		_, now := p.Clock.Now()
 		if left := p.Config.StoreWait - (now - begin) - lastTry; ctx.Err() == nil && left > 0 {
 			p.Logger.Info("the store does not answer; trying again", "try", tries, "in", min(pause, left).String(), "error", err)
@@ -76,7 +80,7 @@ func OpenStore(ctx context.Context, p Place, dsn string) (transfer.Side, error) 
 			}
 		}
 		return transfer.Side{}, errors.Join(&refusal{ErrUnreachable,
-			fmt.Sprintf("the store %s does not answer (%d tries in %v): start it, or look at --store and the network; --store-wait says how long a start waits", name, tries, (now - begin).Round(100*time.Millisecond))}, err)
+			fmt.Sprintf("the store %s does not answer (%d tries in %v): start it, or look at --store and the network; --store-wait says how long a start waits", name, tries, (now - begin).Round(100*time.Millisecond))}, why)
 	}
 }
 

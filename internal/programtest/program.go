@@ -32,9 +32,9 @@ import (
 // slow, and its disk busy with other things.
 const Patience = 5 * time.Minute
 
-// patient is what servers and commands are told that are to succeed however slow the store is, which may
-// be on the same busy machine. The command line has the last word.
-const patient = "COUNTERFOIL_STORE_WAIT=5m"
+// Patient is what servers and commands are told that are to succeed however slow the store is, which may
+// be on the same busy machine; Serve and AddUser do so. The command's own variables and flags have the last word.
+const Patient = "COUNTERFOIL_STORE_WAIT=5m"
 
 // Passphrase is what people sign in with here; AddUser gives it to them.
 const Passphrase = "quiet lantern over the harbour 7"
@@ -82,7 +82,7 @@ func Folder(t testing.TB) string {
 // AddUser makes an account whose password is Passphrase, whether a server has the folder or not.
 func (p Program) AddUser(t testing.TB, dir, name string) {
 	t.Helper()
-	p.Command("user", "add", name, "--password-stdin", "--data", dir).With(patient).Typing(Passphrase + "\n").Must(t)
+	p.Command("user", "add", name, "--password-stdin", "--data", dir).With(Patient).Typing(Passphrase + "\n").Must(t)
 }
 
 // Command is one command line with its surroundings.

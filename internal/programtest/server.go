@@ -31,7 +31,7 @@ type Server struct {
 // is killed; it must not have panicked.
 func (c Command) Serve(t testing.TB) *Server {
 	t.Helper()
-	c.Env = slices.Concat([]string{patient}, c.Env)
+	c.Env = slices.Concat([]string{Patient}, c.Env)
 	s := &Server{Out: &logtest.Log{}, Log: c.Log, t: t, cmd: c.Cmd(context.Background()), ended: make(chan struct{})}
 	if s.Log == nil {
 		s.Log = &logtest.Log{}
