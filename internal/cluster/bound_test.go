@@ -124,7 +124,7 @@ func TestG2BoundOfProcesses(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, on *backend) {
 		c := newCluster(t, on)
 		keep, _ := c.nodes[0].signIn("alice")
-		late, frozen := 0, 0
+		late, near, frozen := 0, 0, 0
 		for _, v := range verbs(keep) {
 			var worst [3]time.Duration
 			for range rounds {
@@ -137,14 +137,14 @@ func TestG2BoundOfProcesses(t *testing.T) {
 					for i := range worst {
 						worst[i] = max(worst[i], one.worst[i])
 					}
-					late, frozen = late+one.late, frozen+one.frozen
+					late, near, frozen = late+one.late, near+one.near, frozen+one.frozen
 				}
 			}
 			t.Logf("%s, L %v: worst admission after the acknowledged end: the node itself %v, one that stood still %v, one that was cut off %v",
 				v.name, lease, worst[0], worst[1], worst[2])
 		}
-		if late == 0 || frozen == 0 {
-			t.Errorf("%d checks were admitted after an end, %d were sent to a node that stood still: this test looks for the wrong thing", late, frozen)
+		if late == 0 && near > 2 || frozen == 0 {
+			t.Errorf("%d checks were admitted after an end, %d times it was near enough; %d checks were sent to a node that stood still: this test looks for the wrong thing", late, near, frozen)
 		}
 	})
 }
@@ -153,6 +153,7 @@ func TestG2BoundOfProcesses(t *testing.T) {
 type measured struct {
 	worst        [3]time.Duration // the latest admission after the acknowledged end, by node; 0: none
 	late, frozen int              // checks admitted after it; checks sent to the node that stood still
+	near         int              // 1: after the acknowledged end, soon after it was cut off, c said what it knew
 }
 
 // bound is one round: a ends the session, b stands still, c is cut off.
@@ -167,6 +168,7 @@ func (c *cluster) bound(v verb, cut how, keep string) (m measured) {
 	some := func(most time.Duration) time.Duration { return rand.N(most) }
 	time.Sleep(lease/4 + some(lease/3))
 	off.store.set(cut)
+	away := time.Now()
 	b.freeze()
 	still := time.Now()
 	time.Sleep(some(lease / 4))
@@ -208,6 +210,9 @@ func (c *cluster) bound(v verb, cut how, keep string) (m measured) {
 				m.frozen++
 			}
 			after := since.Sub(ack)
+			if n == off && after > 0 && s.answered.Sub(away) < lease/3 {
+				m.near = 1
+			}
 			if s.status == http.StatusOK && after > 0 {
 				m.late++
 				m.worst[i] = max(m.worst[i], after)

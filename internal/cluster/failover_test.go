@@ -44,11 +44,7 @@ func postgresStandby(t *testing.T, on *backend, synchronous bool) *standby {
 			t.Fatal(err)
 		}
 	}
-	c, err := pgx.Connect(ctx, on.pg.DSN(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(ctx) })
+	c := connect(t, on)
 	return &standby{
 		way: way, socket: second.Socket(), promote: second.Promote,
 		caughtUp: func() error {
@@ -63,6 +59,17 @@ func postgresStandby(t *testing.T, on *backend, synchronous bool) *standby {
 			return fmt.Errorf("the standby does not follow")
 		},
 	}
+}
+
+// connect is a connection of the test's own, beside those of the nodes.
+func connect(t *testing.T, on *backend) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), on.pg.DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
 }
 
 func redisStandby(t *testing.T, on *backend, _ bool) *standby {
@@ -237,9 +244,7 @@ func failOver(t *testing.T, on *backend, second *standby, synchronous bool) time
 		if status := n.verdict(gone); status != http.StatusUnauthorized {
 			t.Errorf("node %s answers %d for a session whose end was acknowledged", n.name, status)
 		}
-		if !strings.Contains(n.log.String(), "another incarnation") {
-			t.Errorf("node %s does not say that the log is another one: %s", n.name, n.log)
-		}
+		c.until("node "+n.name+" says that the log is another one", func() bool { return strings.Contains(n.log.String(), "another incarnation") })
 	}
 	if synchronous { // the node that could not write the end tries until it can
 		c.until("what was asked for is done", func() bool { return c.nodes[1].check(doubt) == http.StatusUnauthorized })
@@ -255,31 +260,29 @@ func failOver(t *testing.T, on *backend, second *standby, synchronous bool) time
 }
 
 // breakOff ends again and again the waits for the standby, as an impatient operator does: the server
-// then says that it has committed, with a warning.
+// then says that it has committed, with a warning. Nodes poll all the while, so that somebody waits.
 func breakOff(t *testing.T, on *backend) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	c := connect(t, on)
+	over := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		c, err := pgx.Connect(ctx, on.pg.DSN(""))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close(context.Background())
-		broken := int64(0)
-		for ctx.Err() == nil {
-			tag, err := c.Exec(ctx, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-			if err == nil {
-				broken += tag.RowsAffected()
+		broken, enough := int64(0), false
+		for start := time.Now(); !enough || broken == 0; time.Sleep(20 * time.Millisecond) {
+			tag, err := c.Exec(context.Background(), "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+			broken += tag.RowsAffected()
+			if err != nil || time.Since(start) > patience {
+				t.Errorf("%d waits for the standby were broken off: %v; this test looks for the wrong thing", broken, err)
+				return
 			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		if broken == 0 {
-			t.Error("nobody waited for the standby: this test looks for the wrong thing")
+			select {
+			case <-over:
+				enough = true
+			default:
+			}
 		}
 	})
 	return func() {
-		cancel()
+		close(over)
 		running.Wait()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,17 +20,23 @@ func TestLimitOverNodes(t *testing.T) {
 		const people = 50
 		var mu sync.Mutex
 		cookies := map[string]bool{}
+		doubt := 0 // sign-ins of which nobody knows whether they were done
 		var signing sync.WaitGroup
 		for i := range people {
 			signing.Go(func() {
 				by, n := client(), c.nodes[i%len(c.nodes)]
-				for start := time.Now(); time.Since(start) < 5*patience; time.Sleep(50 * time.Millisecond) {
+				for start := time.Now(); time.Since(start) < patience; time.Sleep(50 * time.Millisecond) {
 					answer, body, err := n.send(by, http.MethodPost, "/auth/login", "", url.Values{"username": {"alice"}, "password": {passphrase}})
-					switch {
-					case err != nil:
+					if err != nil {
 						t.Error(err)
 						return
-					case answer.StatusCode == http.StatusServiceUnavailable: // busy with the others' passwords
+					}
+					if unknown(answer) {
+						if !strings.Contains(body, `"busy"`) { // with the others' passwords
+							mu.Lock()
+							doubt++
+							mu.Unlock()
+						}
 						continue
 					}
 					cookie, _ := programtest.SessionCookie(answer)
@@ -56,8 +63,8 @@ func TestLimitOverNodes(t *testing.T) {
 					live++
 				}
 			}
-			if live != 3 {
-				t.Errorf("node %s admits %d sessions, want 3", n.name, live)
+			if live > 3 || live < 3-doubt {
+				t.Errorf("node %s admits %d sessions, want 3; %d sign-ins are in doubt", n.name, live, doubt)
 			}
 		}
 		var list []struct{ ID string }

@@ -34,8 +34,9 @@ const (
 // lease is L of the nodes here: the shortest there is, so that tests are short.
 const lease = time.Second
 
-// roomy is for the nodes of tests that are not about the lease: a busy machine holds it, too.
-const roomy = "--lease=5s"
+// roomy is for the nodes of tests that are not about the lease: the longest there is, which a machine
+// holds that stands still for a while, too.
+const roomy = "--lease=1m"
 
 // cluster is several nodes of the built program on one store, each with a way there of its own.
 type cluster struct {
@@ -78,7 +79,7 @@ func newCluster(t *testing.T, on *backend, args ...string) *cluster {
 // command is one command line of the program on this node.
 func (n *node) command(args ...string) programtest.Command {
 	c := program.Command(args...).With(n.c.on.env...).With("COUNTERFOIL_DATA="+n.dir, "COUNTERFOIL_KEY_FILE="+n.c.keys,
-		"COUNTERFOIL_STORE="+n.store.dsn, "COUNTERFOIL_LEASE="+lease.String(), "COUNTERFOIL_STORE_WAIT=50s") // a busy disk is no outage
+		"COUNTERFOIL_STORE="+n.store.dsn, "COUNTERFOIL_LEASE="+lease.String(), "COUNTERFOIL_STORE_WAIT=4m") // a busy disk is no outage
 	c.Log = n.log
 	return c
 }
@@ -90,10 +91,14 @@ func (n *node) run(stdin string, args ...string) (int, string) {
 	return o.Code, o.String()
 }
 
-// must is run for what has to end well.
+// must is run for what has to end well, and again as long as the store does not answer in time.
 func (n *node) must(stdin string, args ...string) string {
 	n.c.t.Helper()
+	const unreachable = 4
 	code, out := n.run(stdin, args...)
+	for start := time.Now(); code == unreachable && time.Since(start) < patience; code, out = n.run(stdin, args...) {
+		time.Sleep(pause)
+	}
 	if code != 0 {
 		n.c.t.Fatalf("counterfoil %s: exit code %d\n%s\n%s", strings.Join(args, " "), code, out, n.log)
 	}
@@ -194,18 +199,21 @@ func (n *node) do(method, path, cookie string, form url.Values) (*http.Response,
 }
 
 // sure is do, and again as long as the node says that it does not know and when to come back, as clients
-// do; not for long.
+// do.
 func (n *node) sure(method, path, cookie string, form url.Values) (answer *http.Response, body string) {
 	n.c.t.Helper()
-	const pause = 250 * time.Millisecond
-	for range 10 * time.Second / pause {
-		answer, body = n.do(method, path, cookie, form)
-		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
-			break
-		}
+	answer, body = n.do(method, path, cookie, form)
+	for start := time.Now(); unknown(answer) && time.Since(start) < patience; answer, body = n.do(method, path, cookie, form) {
 		time.Sleep(pause)
 	}
 	return answer, body
+}
+
+// pause is between two tries.
+const pause = 250 * time.Millisecond
+
+func unknown(answer *http.Response) bool {
+	return answer.StatusCode == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") != ""
 }
 
 // said is all that the node has written: it is killed first, since what it wrote last may be on its way.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -48,6 +49,27 @@ func at(m *counterfoil.Manager, r *http.Request, do func(*counterfoil.Session)) 
 		ServeHTTP(httptest.NewRecorder(), r)
 }
 
+// sure is at, and again as long as the store does not answer in time.
+func sure(t *testing.T, m *counterfoil.Manager, r *http.Request, do func(*counterfoil.Session) error) {
+	t.Helper()
+	for start := time.Now(); ; {
+		w := httptest.NewRecorder()
+		m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := do(m.FromContext(r.Context())); errors.Is(err, counterfoil.ErrUnavailable) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})).ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable {
+			return
+		}
+		if time.Since(start) > patience {
+			t.Fatal("the store does not answer")
+		}
+	}
+}
+
 // What one node writes the other reads at once, 10,000 times, alternating: values are never served
 // from a node's memory, and what one writes under a key leaves what the other wrote under its own.
 func TestValuesOverManagers(t *testing.T) {
@@ -61,21 +83,21 @@ func TestValuesOverManagers(t *testing.T) {
 			if n%10 == 0 {
 				key = count
 			}
-			at(nodes[n%2], r, func(s *counterfoil.Session) {
-				if err := key.Set(s, n); err != nil {
-					t.Errorf("turn %d: %v", n, err)
-				}
-			})
-			at(nodes[1-n%2], r, func(s *counterfoil.Session) {
+			sure(t, nodes[n%2], r, func(s *counterfoil.Session) error { return key.Set(s, n) })
+			sure(t, nodes[1-n%2], r, func(s *counterfoil.Session) error {
 				words, err1 := word.Get(s)
 				counts, err2 := count.Get(s)
+				if err := errors.Join(err1, err2); err != nil {
+					return err
+				}
 				wantWords, wantCounts := n, n-n%10
 				if n == wantCounts {
 					wantWords--
 				}
-				if err1 != nil || err2 != nil || words != wantWords || counts != wantCounts {
-					t.Errorf("turn %d: the other node reads %d and %d: %v, %v", n, words, counts, err1, err2)
+				if words != wantWords || counts != wantCounts {
+					t.Errorf("turn %d: the other node reads %d and %d", n, words, counts)
 				}
+				return nil
 			})
 		}
 	})

@@ -28,7 +28,7 @@ func TestKill(t *testing.T) {
 		var errs [2]error
 		for i := range said {
 			wg.Go(func() {
-				said[i], errs[i] = killtest.Run(dsn, time.Duration(mathrand.IntN(60))*time.Millisecond)
+				said[i], errs[i] = killtest.Run(dsn, mathrand.IntN(24), time.Duration(mathrand.IntN(60))*time.Millisecond)
 			})
 		}
 		wg.Wait()

@@ -94,6 +94,8 @@ func TestRequestsAreInTheAudit(t *testing.T) {
 			if lines[0].Kind != audit.KindBegin || lines[0].Requests != begins {
 				t.Errorf("the audit begins with %+v", lines[0])
 			}
+			seen.mu.Lock() // one that was given up may come late
+			defer seen.mu.Unlock()
 			changes := 0
 			for _, l := range lines[1:] {
 				if l.Seq == 0 {

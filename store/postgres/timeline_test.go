@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -69,11 +70,18 @@ func TestFormerPrimaryIsNotBelieved(t *testing.T) { // R16, R18
 	if _, err := s.Load(ctx, r.ID); err != nil {
 		t.Fatalf("a store that has not spoken with the second: %v; it shows nothing else here", err)
 	}
-	var wg sync.WaitGroup
-	for range 12 { // more at once than there are connections: new ones lead to the second
-		wg.Go(func() { _, _ = s.Log(ctx, 0, 1) })
+	var met atomic.Bool // it has spoken with the second
+	for !met.Load() {
+		var wg sync.WaitGroup
+		for range 12 { // more at once than there are connections, mostly: new ones lead to the second
+			wg.Go(func() {
+				if p, err := s.Log(ctx, 0, 1); p.Head > r.Born || errors.Is(err, postgres.ErrFormer) {
+					met.Store(true)
+				}
+			})
+		}
+		wg.Wait()
 	}
-	wg.Wait()
 	for range 20 {
 		if _, err := s.Load(ctx, r.ID); !errors.Is(err, counterfoil.ErrNotFound) && !errors.Is(err, postgres.ErrFormer) {
 			t.Fatalf("after that, a session that has ended: %v", err)

@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	dialTimeout = 2 * time.Second
-	callTimeout = 2 * time.Second        // for a write, and for an answer
-	silence     = 500 * time.Millisecond // after which the other end is asked whether it is there
-	few         = 2                      // callers at once that get a connection each
+	patience = 2 * time.Second        // with a server, for a connection, a write and an answer each
+	silence  = 500 * time.Millisecond // after which the other end is asked whether it is there
+	few      = 2                      // callers at once that get a connection each
 )
 
 // client sends each call over a connection of its own while few are under way: it is sent and its answer
@@ -25,7 +24,7 @@ type client struct {
 	alone atomic.Int32
 }
 
-func dial(p Place) (*client, error) {
+func dial(p Place, patience time.Duration) (*client, error) {
 	o := rueidis.ClientOption{
 		InitAddress: []string{p.address}, Username: p.user, Password: p.password, SelectDB: p.db,
 		ForceSingleClient:     true,
@@ -33,9 +32,9 @@ func dial(p Place) (*client, error) {
 		DisableRetry:          true, // "unknown" is told, not tried again
 		DisableAutoPipelining: true, // but for what client says
 		BlockingPoolSize:      few,
-		ConnWriteTimeout:      callTimeout,
+		ConnWriteTimeout:      patience,
 		// A connection may be half open. Shared ones are pinged; of the others the system finds it out.
-		Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: silence, KeepAliveConfig: net.KeepAliveConfig{
+		Dialer: net.Dialer{Timeout: patience, KeepAlive: silence, KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: time.Second, Interval: time.Second, Count: 2,
 		}},
 		ClientName: "counterfoil",

@@ -219,11 +219,11 @@ func TestDeadNodesAreForgotten(t *testing.T) {
 // A server that may drop keys is refused, one that may lose them says so.
 func TestSettings(t *testing.T) {
 	evicts := own(t, "--maxmemory-policy", "allkeys-lru")
-	if _, err := redis.Open(t.Context(), evicts.DSN(), redis.Options{}); !errors.Is(err, redis.ErrEviction) {
+	if _, err := redis.OpenSlowly(t.Context(), evicts.DSN(), redis.Options{}); !errors.Is(err, redis.ErrEviction) {
 		t.Errorf("a server that evicts: %v", err)
 	}
 	replica := own(t, "--replicaof", "127.0.0.1 1")
-	if _, err := redis.Open(t.Context(), replica.DSN(), redis.Options{}); !errors.Is(err, redis.ErrUnfit) {
+	if _, err := redis.OpenSlowly(t.Context(), replica.DSN(), redis.Options{}); !errors.Is(err, redis.ErrUnfit) {
 		t.Errorf("a replica: %v", err)
 	}
 	for name, c := range map[string]struct {

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -67,7 +68,11 @@ type Store struct {
 // Open connects to the server that the DSN names, see [ParseDSN], and makes the store if there is
 // none. [ErrEviction], [ErrUnfit], [ErrNewer]; counterfoil.ErrUnavailable means that the server does
 // not answer, or not yet.
-func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	return open(ctx, dsn, o, patience)
+}
+
+func open(ctx context.Context, dsn string, o Options, patience time.Duration) (_ *Store, err error) {
 	place, err := ParseDSN(dsn)
 	if err != nil {
 		return nil, err
@@ -81,7 +86,7 @@ func Open(ctx context.Context, dsn string, o Options) (_ *Store, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	client, err := dial(place)
+	client, err := dial(place, patience)
 	if err != nil {
 		return nil, whether(fmt.Errorf("redis: %w; see that the server runs and that address and password are right", err))
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -33,6 +34,7 @@ func (s *server) ask(t *testing.T, words ...string) any {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{s.Socket()}, ForceSingleClient: true, DisableCache: true,
+		Dialer: net.Dialer{Timeout: 3 * time.Minute}, ConnWriteTimeout: 3 * time.Minute,
 		DialCtxFn: func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return d.DialContext(ctx, "unix", path)
 		},
@@ -79,7 +81,7 @@ func TestMain(m *testing.M) {
 
 func open(t testing.TB, dsn, prefix string) *redis.Store {
 	t.Helper()
-	s, err := redis.Open(context.Background(), dsn, redis.Options{Prefix: prefix})
+	s, err := redis.OpenSlowly(context.Background(), dsn, redis.Options{Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

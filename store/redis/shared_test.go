@@ -35,7 +35,7 @@ func TestTwoManagers(t *testing.T) {
 func TestStartAtOnce(t *testing.T) {
 	on, prefix := own(t), rand.Text()
 	nodetest.StartAtOnce(t, func() (counterfoil.Store, error) {
-		return redis.Open(context.Background(), on.DSN(), redis.Options{Prefix: prefix})
+		return redis.OpenSlowly(context.Background(), on.DSN(), redis.Options{Prefix: prefix})
 	})
 }
 

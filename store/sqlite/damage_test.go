@@ -101,7 +101,7 @@ func diskFull(t *testing.T, blocks int) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	hung := time.AfterFunc(3*time.Minute, func() { _ = child.Process.Kill() })
+	hung := time.AfterFunc(10*time.Minute, func() { _ = child.Process.Kill() })
 	err := child.Wait()
 	hung.Stop()
 	if err == nil || !child.ProcessState.Exited() {

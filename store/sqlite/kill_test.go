@@ -30,7 +30,7 @@ func TestKill(t *testing.T) {
 	path := temp(t)
 	all := killtest.Acknowledged{Live: make(map[string]bool), Ended: make(map[string]bool)}
 	for range rounds {
-		said, err := killtest.Run(path, time.Duration(rand.IntN(40))*time.Millisecond)
+		said, err := killtest.Run(path, rand.IntN(24), time.Duration(rand.IntN(40))*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}

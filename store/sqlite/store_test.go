@@ -162,7 +162,7 @@ func TestClosed(t *testing.T) {
 // likes.
 func TestNestedReads(t *testing.T) {
 	s := open(t, temp(t))
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // it is over then, or hangs
 	defer cancel()
 	subject := sample.Subject()
 	for range 70 {

@@ -7,7 +7,7 @@
 //	}
 //
 //	func TestKill(t *testing.T) {
-//		said, err := killtest.Run(place, 20*time.Millisecond)
+//		said, err := killtest.Run(place, 10, 20*time.Millisecond)
 //		…
 //		said.Check(t, reopened)
 //	}
@@ -95,9 +95,10 @@ func Process(place string) *exec.Cmd {
 	return cmd
 }
 
-// Run starts a child on the store, kills it with -9 a while after it has begun to work, and returns what
-// had been acknowledged. An error: it ended by itself.
-func Run(place string, after time.Duration) (Acknowledged, error) {
+// Run starts a child on the store, kills it with -9 a while after it has said as many lines, and returns
+// what had been acknowledged. How many lines go into that while depends on the disk: most tell of an end
+// after nine, and of one that lives after thirteen. An error: it ended by itself, or hung.
+func Run(place string, lines int, after time.Duration) (Acknowledged, error) {
 	cmd := Process(place)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -106,24 +107,33 @@ func Run(place string, after time.Duration) (Acknowledged, error) {
 	if err := cmd.Start(); err != nil {
 		return Acknowledged{}, err
 	}
-	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // should it hang
-	in := bufio.NewReader(out)
-	if _, err := in.Peek(1); err == nil { // it works: now its time runs
-		kill.Reset(after)
+	kill := time.AfterFunc(hung, func() { _ = cmd.Process.Kill() })
+	said, n := none(), 0
+	for in := bufio.NewScanner(out); in.Scan(); n++ {
+		if said.read(in.Text()); n == lines { // now its time runs
+			kill.Reset(after)
+		}
 	}
-	said := Read(in)
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
 		return said, fmt.Errorf("the child ended by itself: %w", err)
+	}
+	if n <= lines {
+		return said, fmt.Errorf("the child said %d lines in %v, and no more", n, hung)
 	}
 	return said, nil
 }
 
+// hung is how long nobody needs for what a child does here.
+const hung = 10 * time.Minute
+
 // Acknowledged are the IDs of sessions that live and have ended for certain.
 type Acknowledged struct{ Live, Ended map[string]bool }
 
+func none() Acknowledged { return Acknowledged{make(map[string]bool), make(map[string]bool)} }
+
 // Read reads what a child prints, to the end.
 func Read(out io.Reader) Acknowledged {
-	a := Acknowledged{make(map[string]bool), make(map[string]bool)}
+	a := none()
 	for in := bufio.NewScanner(out); in.Scan(); {
 		a.read(in.Text())
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
+// patience is how long nobody needs here for what happens.
+const patience = 3 * time.Minute
+
 // Hints: a node hears of an end as soon as it is there, whichever way it came about, hears of nothing
 // else, and is told when it can hear no more. by is another node's way to the store; ready says that
 // from listens, and lose breaks its connection.
@@ -57,7 +60,7 @@ func Hints(t *testing.T, from counterfoil.Hinter, by counterfoil.Store, ready, l
 		act()
 		select {
 		case <-heard:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%s: nothing is heard", name)
 		}
 	}
@@ -67,7 +70,7 @@ func Hints(t *testing.T, from counterfoil.Hinter, by counterfoil.Store, ready, l
 	lose()
 	select {
 	case <-lost:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("nothing is said of the lost connection")
 	}
 }

@@ -11,6 +11,7 @@ package nodetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -22,8 +23,9 @@ import (
 	"github.com/counterfoil/counterfoil/sessiontest"
 )
 
-// lease is L of the managers: long enough for a busy machine, and a test may wait for less.
-const lease = 3 * time.Second
+// lease is L of the managers: long enough for a machine that stands still for a while. No test waits
+// for its end.
+const lease = 20 * time.Second
 
 // Nodes are two managers on one store.
 type Nodes [2]*counterfoil.Manager
@@ -59,31 +61,40 @@ func SeeEachOther(t *testing.T, nodes Nodes, clock *sessiontest.Clock) {
 	note := counterfoil.NewKey[string]("note")
 	r := httptest.NewRequest("GET", "/", nil)
 	sessiontest.SignIn(t, nodes[0], r, counterfoil.Identity{Subject: "alice"})
-	at := func(m *counterfoil.Manager, do func(*counterfoil.Session)) {
-		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { do(m.FromContext(r.Context())) })).
-			ServeHTTP(httptest.NewRecorder(), r)
+	at := func(m *counterfoil.Manager, do func(*counterfoil.Session) error) {
+		t.Helper()
+		for status := http.StatusServiceUnavailable; status == http.StatusServiceUnavailable && t.Context().Err() == nil; {
+			w := httptest.NewRecorder()
+			m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if err := do(m.FromContext(r.Context())); errors.Is(err, counterfoil.ErrUnavailable) {
+					w.WriteHeader(http.StatusServiceUnavailable) // a busy machine: asked again
+				} else if err != nil {
+					t.Error(err)
+				}
+			})).ServeHTTP(w, r)
+			status = w.Code
+		}
 	}
 	for i := range 20 {
 		text := rand.Text()
-		at(nodes[i%2], func(s *counterfoil.Session) {
-			if err := note.Set(s, text); err != nil {
-				t.Error(err)
+		at(nodes[i%2], func(s *counterfoil.Session) error { return note.Set(s, text) })
+		at(nodes[(i+1)%2], func(s *counterfoil.Session) error {
+			got, err := note.Get(s)
+			if err == nil && got != text {
+				t.Errorf("the other node reads %q, want %q", got, text)
 			}
-		})
-		at(nodes[(i+1)%2], func(s *counterfoil.Session) {
-			if got, err := note.Get(s); got != text || err != nil {
-				t.Errorf("the other node reads %q, %v; want %q", got, err, text)
-			}
+			return err
 		})
 	}
 	if _, err := nodes[0].Revoke(context.Background(), counterfoil.AllOf("alice"), counterfoil.ReasonRevoked); err != nil {
 		t.Fatal(err)
 	}
 	clock.Advance(lease)
-	at(nodes[1], func(s *counterfoil.Session) {
+	at(nodes[1], func(s *counterfoil.Session) error {
 		if s.SignedIn() {
 			t.Error("the other node admits a session that was ended a lease ago")
 		}
+		return nil
 	})
 }
 

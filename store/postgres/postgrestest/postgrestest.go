@@ -119,7 +119,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 
 // control runs pg_ctl on our server, which it knows by its process ID.
 func (s *Server) control(args ...string) error {
-	c := s.command("pg_ctl", append([]string{"-D", s.data(), "-w", "-t", "60"}, args...)...)
+	c := s.command("pg_ctl", append([]string{"-D", s.data(), "-w", "-t", "600"}, args...)...)
 	if err := c.Run(); err != nil { // its output must be no pipe: the server would hold it open
 		log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
 		return fmt.Errorf("pg_ctl %s: %w\n%s", args[0], err, log)
@@ -191,7 +191,7 @@ func (s *Server) Stop() error { return errors.Join(s.Crash(), os.RemoveAll(s.fol
 
 // DSN returns how to reach a schema; "": the public one.
 func (s *Server) DSN(schema string) string {
-	q := url.Values{"host": {s.folder}, "user": {"postgres"}}
+	q := url.Values{"host": {s.folder}, "user": {"postgres"}, "connect_timeout": {"60"}} // a busy machine is slow
 	if schema != "" {
 		q.Set("search_path", schema)
 	}
