@@ -49,7 +49,7 @@ func (s *tardy) call(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Minute):
 		s.late = true
 		return errors.New("nobody gave up")
 	}
