@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -171,6 +172,7 @@ func (p *peers) end(each func(passed time.Duration)) counterfoil.Waited {
 	return p.wait(rv, each)
 }
 
+// wait is in a bubble of package synctest, where time passes for those who wait for it when nobody works.
 func (p *peers) wait(rv counterfoil.Revocation, each func(passed time.Duration)) (w counterfoil.Waited) {
 	p.t.Helper()
 	over := make(chan error)
@@ -194,7 +196,7 @@ func (p *peers) wait(rv counterfoil.Revocation, each func(passed time.Duration))
 				p.clock.hold(true)
 				next.over()
 			}
-		case <-time.After(50 * time.Millisecond): // Wait's pause came while another one passed
+		case <-time.After(time.Millisecond): // all wait: Wait's pause came while another one passed
 			p.clock.Advance(lease / 100)
 			passed += lease / 100
 		case err := <-over:
@@ -208,224 +210,242 @@ func (p *peers) wait(rv counterfoil.Revocation, each func(passed time.Duration))
 
 // A revocation is in force as soon as each node has said so, which each does soon after it knows.
 func TestWaitForAcknowledgements(t *testing.T) { // R17
-	p := newPeers(t, lease, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	for i, m := range p.nodes {
-		if _, v := m.Check(r); v != counterfoil.Valid {
-			t.Fatalf("node %d: %v", i, v)
-		}
-	}
-	w := p.end(nil)
-	if w.Nodes != 3 || w.Fenced != 0 || w.Took > lease/2 {
-		t.Errorf("it took %+v", w)
-	}
-	for i, m := range p.nodes {
-		if _, v := m.Check(r); v != counterfoil.Invalid {
-			t.Errorf("node %d: %v after Wait", i, v)
-		}
-	}
-	for i, l := range p.links[1:] { // nobody acknowledges what it has not been told before
-		var told uint64
-		for _, poll := range l.polls {
-			if poll.Acked > told {
-				t.Errorf("node %d acknowledged %d, and was told up to %d", i+1, poll.Acked, told)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		for i, m := range p.nodes {
+			if _, v := m.Check(r); v != counterfoil.Valid {
+				t.Fatalf("node %d: %v", i, v)
 			}
-			page, _ := p.store.Log(t.Context(), poll.Since, 0)
-			told = page.Head
 		}
-	}
-	if w := p.end(nil); w.Took > lease/2 {
-		t.Errorf("again it took %+v", w)
-	}
+		w := p.end(nil)
+		if w.Nodes != 3 || w.Fenced != 0 || w.Took > lease/2 {
+			t.Errorf("it took %+v", w)
+		}
+		for i, m := range p.nodes {
+			if _, v := m.Check(r); v != counterfoil.Invalid {
+				t.Errorf("node %d: %v after Wait", i, v)
+			}
+		}
+		for i, l := range p.links[1:] { // nobody acknowledges what it has not been told before
+			var told uint64
+			for _, poll := range l.polls {
+				if poll.Acked > told {
+					t.Errorf("node %d acknowledged %d, and was told up to %d", i+1, poll.Acked, told)
+				}
+				page, _ := p.store.Log(t.Context(), poll.Since, 0)
+				told = page.Head
+			}
+		}
+		if w := p.end(nil); w.Took > lease/2 {
+			t.Errorf("again it took %+v", w)
+		}
+	})
 }
 
 // A node that is silent is waited for as long as its own lease can hold, by the waiter's monotonic
 // clock, and then shut out: nobody waits for it again.
 func TestWaitForSilentNode(t *testing.T) { // R17
-	p := newPeers(t, lease, 3*lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	carol, _ := signIn(t, p.nodes[0], "carol")
-	p.nodes[1].Check(r)
-	p.nodes[1].Check(carol)
-	p.links[1].cut = true
-	admits := func() bool { _, v := p.nodes[1].Check(r); return v == counterfoil.Valid }
-	w := p.end(func(passed time.Duration) {
-		if passed == 0 {
-			p.clock.Step(time.Hour) // the wall clock has no say
-			p.clock.Step(-time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, 3*lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		carol, _ := signIn(t, p.nodes[0], "carol")
+		p.nodes[1].Check(r)
+		p.nodes[1].Check(carol)
+		p.links[1].cut = true
+		admits := func() bool { _, v := p.nodes[1].Check(r); return v == counterfoil.Valid }
+		w := p.end(func(passed time.Duration) {
+			if passed == 0 {
+				p.clock.Step(time.Hour) // the wall clock has no say
+				p.clock.Step(-time.Hour)
+			}
+			if admits() && passed > 3*lease {
+				t.Errorf("it admits %v after the end", passed)
+			}
+		})
+		if admits() {
+			t.Error("it admits after Wait")
 		}
-		if admits() && passed > 3*lease {
-			t.Errorf("it admits %v after the end", passed)
+		if w.Nodes != 3 || w.Fenced != 1 || w.Took < 3*lease*101/100 || w.Took > 3*lease*111/100 {
+			t.Errorf("it took %+v", w)
+		}
+		if w := p.end(nil); w.Nodes != 2 || w.Took < lease {
+			t.Errorf("right after it, when whom one shuts out may have polled a moment before, it took %+v", w)
+		}
+		if w := p.end(nil); w.Nodes != 2 || w.Took > lease/2 {
+			t.Errorf("the next one took %+v", w)
+		}
+
+		old := p.links[1].polls[len(p.links[1].polls)-1].Node
+		other, _ := signIn(t, p.nodes[0], "bob")
+		p.links[1].cut = false
+		if _, v := p.nodes[1].Check(other); v != counterfoil.Valid {
+			t.Errorf("back again, it says %v", v)
+		}
+		if now := p.links[1].polls[len(p.links[1].polls)-1].Node; now == old {
+			t.Error("it is back under its old name")
+		}
+		if !slices.ContainsFunc(p.events[1], func(e counterfoil.Event) bool {
+			return e.Kind == counterfoil.EventLog && e.Reason == counterfoil.ReasonFenced
+		}) {
+			t.Error("nobody was told that it had been shut out")
+		}
+		if n := p.nodes[1].Health().Cached; n != 1 {
+			t.Errorf("%d sessions are cached; all but the new one should be gone", n)
 		}
 	})
-	if admits() {
-		t.Error("it admits after Wait")
-	}
-	if w.Nodes != 3 || w.Fenced != 1 || w.Took < 3*lease*101/100 || w.Took > 3*lease*111/100 {
-		t.Errorf("it took %+v", w)
-	}
-	if w := p.end(nil); w.Nodes != 2 || w.Took < lease {
-		t.Errorf("right after it, when whom one shuts out may have polled a moment before, it took %+v", w)
-	}
-	if w := p.end(nil); w.Nodes != 2 || w.Took > lease/2 {
-		t.Errorf("the next one took %+v", w)
-	}
-
-	old := p.links[1].polls[len(p.links[1].polls)-1].Node
-	other, _ := signIn(t, p.nodes[0], "bob")
-	p.links[1].cut = false
-	if _, v := p.nodes[1].Check(other); v != counterfoil.Valid {
-		t.Errorf("back again, it says %v", v)
-	}
-	if now := p.links[1].polls[len(p.links[1].polls)-1].Node; now == old {
-		t.Error("it is back under its old name")
-	}
-	if !slices.ContainsFunc(p.events[1], func(e counterfoil.Event) bool {
-		return e.Kind == counterfoil.EventLog && e.Reason == counterfoil.ReasonFenced
-	}) {
-		t.Error("nobody was told that it had been shut out")
-	}
-	if n := p.nodes[1].Health().Cached; n != 1 {
-		t.Errorf("%d sessions are cached; all but the new one should be gone", n)
-	}
 }
 
 // An end that took long to arrive counts from when it was acknowledged: until it arrived others polled
 // and learned nothing of it.
 func TestG2WaitCountsFromTheEnd(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	p.links[0].ends = func() {
-		p.clock.Advance(2 * lease)
-		p.links[1].cut = true
-	}
-	if w := p.end(nil); w.Took < lease*101/100 {
-		t.Errorf("it took %+v", w)
-	}
-	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
-		t.Error("it admits after Wait")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		p.links[0].ends = func() {
+			p.clock.Advance(2 * lease)
+			p.links[1].cut = true
+		}
+		if w := p.end(nil); w.Took < lease*101/100 {
+			t.Errorf("it took %+v", w)
+		}
+		if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+			t.Error("it admits after Wait")
+		}
+	})
 }
 
 // A node that another one shut out a moment after it had polled has a lease all the same: it is waited
 // for. Found by the simulation: two waits at once, one of which had an old answer in its hand.
 func TestG2WaitForNodeThatOthersFenced(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	polls := p.links[1].polls
-	if err := p.store.Fence(t.Context(), polls[len(polls)-1].Node); err != nil {
-		t.Fatal(err)
-	}
-	p.links[1].cut = true
-	if w := p.end(nil); w.Took < lease || w.Took > lease*112/100 || w.Nodes != 1 || w.Fenced != 0 {
-		t.Errorf("it took %+v", w)
-	}
-	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
-		t.Error("it admits after Wait")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		polls := p.links[1].polls
+		if err := p.store.Fence(t.Context(), polls[len(polls)-1].Node); err != nil {
+			t.Fatal(err)
+		}
+		p.links[1].cut = true
+		if w := p.end(nil); w.Took < lease || w.Took > lease*112/100 || w.Nodes != 1 || w.Fenced != 0 {
+			t.Errorf("it took %+v", w)
+		}
+		if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+			t.Error("it admits after Wait")
+		}
+	})
 }
 
 // A node that stands still is waited for, and shut out, once: who waits a lease later waits for nobody.
 func TestWaitForSilentNodeOnce(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	p.links[1].cut = true
-	if w := p.end(nil); w.Took < lease || w.Nodes != 2 || w.Fenced != 1 {
-		t.Errorf("it took %+v", w)
-	}
-	p.clock.Advance(lease)
-	if w := p.end(nil); w.Took > lease/10 || w.Nodes != 1 || w.Fenced != 0 {
-		t.Errorf("the second took %+v", w)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		p.links[1].cut = true
+		if w := p.end(nil); w.Took < lease || w.Nodes != 2 || w.Fenced != 1 {
+			t.Errorf("it took %+v", w)
+		}
+		p.clock.Advance(lease)
+		if w := p.end(nil); w.Took > lease/10 || w.Nodes != 1 || w.Fenced != 0 {
+			t.Errorf("the second took %+v", w)
+		}
+	})
 }
 
 // A node that polls but whose acknowledgement never comes is not shut out: what it polled for was the
 // end itself, or no lease came of it. It is given a second lease to tell its streams.
 func TestWaitForNodeThatHearsNothing(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	p.links[1].cut = true
-	poll := counterfoil.Poll{Node: p.links[1].polls[0].Node} // arrives; its answer does not
-	w := p.end(func(time.Duration) {
-		if _, err := p.store.Poll(t.Context(), poll); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		p.links[1].cut = true
+		poll := counterfoil.Poll{Node: p.links[1].polls[0].Node} // arrives; its answer does not
+		w := p.end(func(time.Duration) {
+			if _, err := p.store.Poll(t.Context(), poll); err != nil {
+				t.Error(err)
+			}
+		})
+		if w.Fenced != 0 || w.Behind != 1 || w.Took < 2*lease*101/100 || w.Took > 2*lease*107/100 {
+			t.Errorf("it took %+v", w)
+		}
+		if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+			t.Error("it admits after Wait")
 		}
 	})
-	if w.Fenced != 0 || w.Behind != 1 || w.Took < 2*lease*101/100 || w.Took > 2*lease*107/100 {
-		t.Errorf("it took %+v", w)
-	}
-	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
-		t.Error("it admits after Wait")
-	}
 }
 
 // What a node acknowledged of another log says nothing of this one: a server that took over without
 // the last changes gives their positions to others. Found by the simulation.
 func TestG2WaitOnAnotherLog(t *testing.T) { // R16, R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	p.links[1].cut = true
-	before := counterfoil.Poll{Node: p.links[1].polls[0].Node, Acked: 1000} // it had read that far
-	if _, err := p.store.Poll(t.Context(), before); err != nil {
-		t.Fatal(err)
-	}
-	p.links[0].log = "!" // and this node does not know yet that another server has taken over
-	w := p.end(nil)
-	if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
-		t.Errorf("after %v, when it was over, the other node admits", w.Took)
-	}
-	if w.Fenced != 1 || w.Took < lease {
-		t.Errorf("it took %+v", w)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		p.links[1].cut = true
+		before := counterfoil.Poll{Node: p.links[1].polls[0].Node, Acked: 1000} // it had read that far
+		if _, err := p.store.Poll(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		p.links[0].log = "!" // and this node does not know yet that another server has taken over
+		w := p.end(nil)
+		if _, v := p.nodes[1].Check(r); v == counterfoil.Valid {
+			t.Errorf("after %v, when it was over, the other node admits", w.Took)
+		}
+		if w.Fenced != 1 || w.Took < lease {
+			t.Errorf("it took %+v", w)
+		}
+	})
 }
 
 // A manager that closes is no node any more: nobody waits for it, and it admits nobody.
 func TestClosedNodeLeaves(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	if err := p.nodes[1].Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, v := p.nodes[1].Check(r); v != counterfoil.Unknown {
-		t.Errorf("after Close it says %v", v)
-	}
-	// No pause is Wait's own; the clock may move on for the acknowledgement that its poll sets off.
-	if w := p.end(nil); w.Nodes != 1 || w.Fenced != 0 || w.Behind != 0 || w.Took > lease/20 {
-		t.Errorf("it took %+v", w)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		if err := p.nodes[1].Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, v := p.nodes[1].Check(r); v != counterfoil.Unknown {
+			t.Errorf("after Close it says %v", v)
+		}
+		// No pause is Wait's own; the clock may move on for the acknowledgement that its poll sets off.
+		if w := p.end(nil); w.Nodes != 1 || w.Fenced != 0 || w.Behind != 0 || w.Took > lease/20 {
+			t.Errorf("it took %+v", w)
+		}
+	})
 }
 
 // A wait that begins long after the end, or while the store does not answer, ends too.
 func TestWaitLate(t *testing.T) { // R17
-	p := newPeers(t, lease, lease)
-	r, _ := signIn(t, p.nodes[0], "alice")
-	p.nodes[1].Check(r)
-	p.links[1].cut = true
-	rv, err := p.nodes[0].Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.clock.Advance(3 * lease)
-	if w := p.wait(rv, nil); w.Nodes != 2 || w.Behind != 1 || w.Took != 3*lease {
-		t.Errorf("it took %+v", w)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	rv, err = p.nodes[0].Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := rv.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("given up: %v", err)
-	}
-	p.store.Close()
-	if w := p.wait(rv, nil); w.Nodes != -1 || w.Took < time.Minute || w.Took > time.Minute*103/100 {
-		t.Errorf("without a store it took %+v", w)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeers(t, lease, lease)
+		r, _ := signIn(t, p.nodes[0], "alice")
+		p.nodes[1].Check(r)
+		p.links[1].cut = true
+		rv, err := p.nodes[0].Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.clock.Advance(3 * lease)
+		if w := p.wait(rv, nil); w.Nodes != 2 || w.Behind != 1 || w.Took != 3*lease {
+			t.Errorf("it took %+v", w)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		rv, err = p.nodes[0].Revoke(t.Context(), counterfoil.Everything(), counterfoil.ReasonRevoked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rv.Wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		p.store.Close()
+		if w := p.wait(rv, nil); w.Nodes != -1 || w.Took < time.Minute || w.Took > time.Minute*103/100 {
+			t.Errorf("without a store it took %+v", w)
+		}
+	})
 }
 
 // Nodes judge by the store's clock, which their own carry on; a wall clock that goes astray is told

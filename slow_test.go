@@ -39,78 +39,80 @@ func (s *stuckStore) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.
 // P31: a call of the store that takes long holds up whoever needs its answer and nobody else: others are
 // read, cold and warm, sign in, save and are ended meanwhile.
 func TestSlowCallHoldsUpNobodyElse(t *testing.T) {
-	keys, err := keyring.Generate(time.Unix(2e9, 0), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shared := memory.New(memory.Options{})
-	manager := func(s counterfoil.Store) *counterfoil.Manager {
-		m, err := counterfoil.New(t.Context(), counterfoil.Config{Store: s, Keys: keys, Logger: slog.New(slog.DiscardHandler)})
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := keyring.Generate(time.Unix(2e9, 0), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { m.Close(context.Background()) })
-		return m
-	}
-	signIn := func(m *counterfoil.Manager, subject string) (*http.Request, counterfoil.ID) {
-		r := httptest.NewRequest("GET", "/", nil)
-		return r, sessiontest.SignIn(t, m, r, counterfoil.Identity{Subject: subject}).ID
-	}
-	first := manager(shared)
-	waits, id := signIn(first, "alice")
-	var others []*http.Request
-	for range 3 {
-		for _, subject := range []string{"alice", "bob", "carol"} {
-			r, _ := signIn(first, subject)
-			others = append(others, r)
+		shared := memory.New(memory.Options{})
+		manager := func(s counterfoil.Store) *counterfoil.Manager {
+			m, err := counterfoil.New(t.Context(), counterfoil.Config{Store: s, Keys: keys, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { m.Close(context.Background()) })
+			return m
 		}
-	}
-	s := &stuckStore{Store: shared, slow: id, asked: make(chan struct{}), goOn: make(chan struct{})}
-	m := manager(s) // knows none of them
-	verdict := make(chan counterfoil.Verdict)
-	go func() {
-		_, v := m.Check(waits)
-		verdict <- v
-	}()
-	<-s.asked
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range 2 {
-			for i, r := range others {
-				if _, v := m.Check(r); v != counterfoil.Valid {
-					t.Errorf("session %d meanwhile: %v", i, v)
+		signIn := func(m *counterfoil.Manager, subject string) (*http.Request, counterfoil.ID) {
+			r := httptest.NewRequest("GET", "/", nil)
+			return r, sessiontest.SignIn(t, m, r, counterfoil.Identity{Subject: subject}).ID
+		}
+		first := manager(shared)
+		waits, id := signIn(first, "alice")
+		var others []*http.Request
+		for range 3 {
+			for _, subject := range []string{"alice", "bob", "carol"} {
+				r, _ := signIn(first, subject)
+				others = append(others, r)
+			}
+		}
+		s := &stuckStore{Store: shared, slow: id, asked: make(chan struct{}), goOn: make(chan struct{})}
+		m := manager(s) // knows none of them
+		verdict := make(chan counterfoil.Verdict)
+		go func() {
+			_, v := m.Check(waits)
+			verdict <- v
+		}()
+		<-s.asked
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 2 {
+				for i, r := range others {
+					if _, v := m.Check(r); v != counterfoil.Valid {
+						t.Errorf("session %d meanwhile: %v", i, v)
+					}
 				}
 			}
-		}
-		note := counterfoil.NewKey[string]("note")
-		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if err := note.Set(m.FromContext(r.Context()), "meanwhile"); err != nil {
-				t.Error("a value meanwhile:", err)
+			note := counterfoil.NewKey[string]("note")
+			m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if err := note.Set(m.FromContext(r.Context()), "meanwhile"); err != nil {
+					t.Error("a value meanwhile:", err)
+				}
+			})).ServeHTTP(httptest.NewRecorder(), others[0])
+			late, _ := signIn(m, "alice")
+			if _, err := m.Revoke(t.Context(), counterfoil.AllOf("bob"), counterfoil.ReasonRevoked); err != nil {
+				t.Error("an end meanwhile:", err)
 			}
-		})).ServeHTTP(httptest.NewRecorder(), others[0])
-		late, _ := signIn(m, "alice")
-		if _, err := m.Revoke(t.Context(), counterfoil.AllOf("bob"), counterfoil.ReasonRevoked); err != nil {
-			t.Error("an end meanwhile:", err)
+			if _, v := m.Check(late); v != counterfoil.Valid {
+				t.Error("who signed in meanwhile:", v)
+			}
+			if _, v := m.Check(others[1]); v != counterfoil.Invalid {
+				t.Error("who was ended meanwhile:", v)
+			}
+		}()
+		select {
+		case <-done:
+		case v := <-verdict:
+			t.Error("the slow call was not waited for:", v)
+		case <-time.After(time.Second): // all wait
+			t.Error("one slow call holds up the others")
 		}
-		if _, v := m.Check(late); v != counterfoil.Valid {
-			t.Error("who signed in meanwhile:", v)
+		close(s.goOn)
+		if v := <-verdict; v != counterfoil.Valid {
+			t.Error("who waited:", v)
 		}
-		if _, v := m.Check(others[1]); v != counterfoil.Invalid {
-			t.Error("who was ended meanwhile:", v)
-		}
-	}()
-	select {
-	case <-done:
-	case v := <-verdict:
-		t.Error("the slow call was not waited for:", v)
-	case <-time.After(20 * time.Second):
-		t.Error("one slow call holds up the others")
-	}
-	close(s.goOn)
-	if v := <-verdict; v != counterfoil.Valid {
-		t.Error("who waited:", v)
-	}
+	})
 }
 
 // However many ask for a session that the node does not know, the store is asked once, and its answer is

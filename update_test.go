@@ -31,7 +31,7 @@ func TestUpdateMayUseItsSession(t *testing.T) {
 		select {
 		case <-over:
 			return n, err
-		case <-time.After(10 * time.Second):
+		case <-time.After(5 * time.Minute):
 			t.Fatal("it waits for itself")
 			return 0, nil
 		}
