@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,14 +199,16 @@ func (m *Manager) changeLog(page Page) error {
 }
 
 // resignFormer gives up the names of before the log was another one, now that all streams know what
-// ended meanwhile.
+// ended meanwhile. The store may not take that now: until the next poll whoever waits for such a name does
+// so for a lease, and then calls this node silent.
 func (m *Manager) resignFormer(ctx context.Context) {
-	for _, name := range m.lease.former {
-		if err := m.resign(ctx, name); err != nil {
-			m.unavailable("fence", err) // whoever waits for it does that after a lease
+	m.lease.former = slices.DeleteFunc(m.lease.former, func(name string) bool {
+		err := m.resign(ctx, name)
+		if err != nil {
+			m.unavailable("fence", err)
 		}
-	}
-	m.lease.former = nil
+		return err == nil
+	})
 }
 
 // apply drops what a log entry makes stale, and ends the streams that hang on what it ends.

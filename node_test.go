@@ -90,6 +90,7 @@ type link struct {
 	log   string           // comes to the name of the log
 	blind bool             // it reads no records
 	mute  bool             // it confirms no ends
+	keeps bool             // it lets no node give up its name
 	late  func()           // while a record is under way
 	ends  func()           // before an end arrives
 }
@@ -97,7 +98,7 @@ type link struct {
 var errCut = errors.New("cut off")
 
 func (l *link) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page, error) {
-	if l.cut {
+	if l.cut || l.keeps && p.Acked > 1<<50 {
 		return counterfoil.Page{}, errCut
 	}
 	l.polls = append(l.polls, p)
@@ -121,6 +122,13 @@ func (l *link) Load(ctx context.Context, id counterfoil.ID) (*counterfoil.Record
 		l.late()
 	}
 	return rec, err
+}
+
+func (l *link) Fence(ctx context.Context, node string) error {
+	if l.keeps {
+		return errCut
+	}
+	return l.Store.Fence(ctx, node)
 }
 
 func (l *link) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {
@@ -396,6 +404,24 @@ func TestG2WaitOnAnotherLog(t *testing.T) { // R16, R17
 			t.Errorf("it took %+v", w)
 		}
 	})
+}
+
+// A node that joined another log gives up the name of before, as soon as the store lets it: nobody waits
+// a lease for that name, or calls a node silent that polls.
+func TestFormerNameIsGivenUp(t *testing.T) { // R16, R17
+	p := newPeers(t, lease, lease)
+	signIn(t, p.nodes[0], "alice")
+	for _, l := range p.links {
+		l.log, l.keeps = "!", true
+	}
+	p.clock.Advance(lease / 2)
+	for _, l := range p.links {
+		l.keeps = false
+	}
+	p.clock.Advance(lease / 2)
+	if w := p.end(nil); w.Nodes != 2 || w.Fenced != 0 || w.Behind != 0 || w.Took >= lease {
+		t.Errorf("it took %+v", w)
+	}
 }
 
 // A manager that closes is no node any more: nobody waits for it, and it admits nobody.
