@@ -136,6 +136,26 @@ var attempts = map[string]func(*testing.T, account.Store){
 			break // is allowed
 		}
 	},
+	"what counts no more does not pile up under a key that is used on and on": func(t *testing.T, s account.Store) {
+		for i := range 4 {
+			now := start.Add(time.Duration(i) * (window + time.Minute))
+			reserve(t, s, "k", now, 3, true)
+			reserve(t, s, "k", now.Add(time.Second), 3, true)
+			if err := s.Tidy(context.Background(), now.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, err := range s.Attempts(context.Background()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			if n != 2 {
+				t.Errorf("round %d: %d attempts are kept, 2 of them count", i, n)
+			}
+		}
+	},
 	"Tidy keeps what still counts": func(t *testing.T, s account.Store) {
 		ctx := context.Background()
 		reserve(t, s, "old", start, 1, true)

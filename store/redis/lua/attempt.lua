@@ -5,6 +5,7 @@ local key = P .. 'try:' .. name
 local gone = low .. '\255'
 local last = redis.call('ZREVRANGEBYLEX', key, '+', '(' .. gone, 'LIMIT', max - 1, 1)[1]
 if last then return { 'ok', 0, last:sub(1, 20) } end
+redis.call('ZREMRANGEBYLEX', key, '-', '(' .. gone) -- one that is used on and on never expires
 redis.call('ZADD', key, 0, now .. unique)
 redis.call('PEXPIRE', key, whole(math.max(redis.call('PTTL', key), window + SLACK)))
 redis.call('ZADD', P .. 'tries', 'GT', whole(tonumber(now:sub(1, 14)) + window + 1), name)
