@@ -21,7 +21,7 @@ var errStoreTime = errors.New("gateway: the store took too long for one request"
 // budget is the rest of storeTime of one request. It is spent while it runs.
 type budget struct {
 	clock counterfoil.Clock
-	end   context.CancelCauseFunc
+	end   func() // once it is spent
 
 	mu    sync.Mutex
 	left  time.Duration
@@ -34,7 +34,10 @@ type budgetKey struct{}
 // withBudget gives r a budget that does not run yet. Call over when r is answered.
 func (g *Gateway) withBudget(r *http.Request) (_ *http.Request, over func()) {
 	ctx, end := context.WithCancelCause(r.Context())
-	b := &budget{clock: g.clock, end: end, left: storeTime}
+	b := &budget{clock: g.clock, left: storeTime, end: func() {
+		g.log.Error("a sign-in was given up", "why", errStoreTime)
+		end(errStoreTime)
+	}}
 	ctx = account.WhileHashing(context.WithValue(ctx, budgetKey{}, b), func() func() {
 		if !b.rest() {
 			return func() {}
@@ -63,7 +66,7 @@ func (b *budget) run() {
 	defer b.mu.Unlock()
 	if b.stop == nil {
 		_, b.since = b.clock.Now()
-		b.stop = b.clock.AfterFunc(b.left, func() { b.end(errStoreTime) })
+		b.stop = b.clock.AfterFunc(b.left, b.end)
 	}
 }
 

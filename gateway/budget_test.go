@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,9 @@ func TestSignInGivesUp(t *testing.T) {
 		a := b.post("/auth/login", "username", alice, "password", alicePassword)
 		if a.StatusCode == 503 && (a.Header.Get("Retry-After") == "" || len(a.Header["Set-Cookie"]) > 0) {
 			t.Errorf("%v", a.Header)
+		}
+		if said := strings.Contains(s.logs.String(), "the store took too long"); said != (a.StatusCode == 503) {
+			t.Errorf("the log of a sign-in that was answered with %d: %s", a.StatusCode, s.logs)
 		}
 		store.mu.Lock()
 		defer store.mu.Unlock()

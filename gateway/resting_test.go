@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestBudgetRests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{clock: clock}
+	g := &Gateway{clock: clock, log: slog.New(slog.DiscardHandler)}
 	r, over := g.withBudget(httptest.NewRequest("POST", "/", nil))
 	defer over()
 	ctx := r.Context()
