@@ -6,10 +6,28 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/config"
 )
+
+// newNode makes a name and its file, which is there as a whole or not at all, whatever crashes meanwhile.
+func newNode(path string) (string, error) {
+	name := strings.ToLower(rand.Text())
+	part, err := os.CreateTemp(filepath.Dir(path), ".node-")
+	if err != nil {
+		return "", fmt.Errorf("this node's name: %w", err)
+	}
+	_, err = part.WriteString(name + "\n")
+	if err = errors.Join(err, part.Sync(), part.Close()); err == nil {
+		err = os.Rename(part.Name(), path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("this node's name: %w", errors.Join(err, os.Remove(part.Name())))
+	}
+	return name, syncFolder(filepath.Dir(path))
+}
 
 // NodeName tells this node from the others that share its store: each keeps an audit of its own, and
 // the store knows how far each has come. It is made once, at random, and kept in the data folder.
@@ -21,8 +39,7 @@ func NodeName(c *config.Config) (string, error) {
 	path := c.Path("node")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		name := strings.ToLower(rand.Text())
-		return name, os.WriteFile(path, []byte(name+"\n"), 0o600)
+		return newNode(path)
 	}
 	name, ok := strings.CutSuffix(string(text), "\n")
 	if err == nil && (!ok || len(name) < 16 || strings.ContainsAny(name, " \t\r\n")) {

@@ -257,3 +257,28 @@ func TestLimitsHaveReasons(t *testing.T) {
 		}
 	}
 }
+
+// What is shown of a DSN has no password in it, wherever that was written.
+func TestStoreName(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"sqlite:/var/lib/s.db":                         "sqlite:/var/lib/s.db",
+		"memory:":                                      "memory:",
+		"redis://db:6379/1":                            "redis://db:6379/1",
+		"redis://user:secret@db/1":                     "redis://db/1",
+		"redis://:sec@ret@db":                          "redis://db",
+		"redis://db/1?password=secret":                 "redis://db/1",
+		"redis://db?password=a@secret":                 "redis:…",
+		"redis://:a?secret@db":                         "redis:…",
+		"redis://:1#secret@db":                         "redis:…",
+		"unix://user:secret@/run/redis.sock?db=2":      "unix:///run/redis.sock?db=2",
+		"unix:///run/redis.sock":                       "unix:///run/redis.sock",
+		"file:///var/lib/blob":                         "file:///var/lib/blob",
+		"s3://bucket/prefix?region=eu&secret=a":        "s3://bucket/prefix?region=eu",
+		"postgres://user:secret@db/cf":                 "postgres://user@db/cf",
+		"postgres://user@db/cf?password=secret&port=1": "postgres://user@db/cf?port=1",
+	} {
+		if got := operate.StoreName(dsn); got != want {
+			t.Errorf("%s is shown as %s, want %s", dsn, got, want)
+		}
+	}
+}

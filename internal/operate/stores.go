@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,16 +31,24 @@ func sharedStore(dsn string) bool {
 	return false
 }
 
-// StoreName is the DSN without what is secret in it.
+// StoreName is the DSN without what is secret in it, or may be: the user, and options that no store has.
 func StoreName(dsn string) string {
-	scheme, rest, _ := strings.Cut(dsn, ":")
+	scheme, _, _ := strings.Cut(dsn, ":")
 	switch {
 	case scheme == "postgres" || scheme == "postgresql":
 		return postgres.Redact(dsn)
-	case sharedStore(dsn):
-		return scheme + "://" + rest[max(2, strings.LastIndex(rest, "@")+1):] // the password stands before the @
+	case !sharedStore(dsn):
+		return dsn
 	}
-	return dsn
+	u, err := url.Parse(dsn)
+	if err != nil || u.User == nil && strings.Contains(dsn, "@") { // a password that a URL cannot have as it stands
+		return scheme + ":…"
+	}
+	options := u.Query()
+	maps.DeleteFunc(options, func(name string, _ []string) bool {
+		return !slices.Contains([]string{"account", "db", "endpoint", "path_style", "region"}, name)
+	})
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawQuery: options.Encode()}).String()
 }
 
 // The pauses between two tries to reach a store.
