@@ -99,8 +99,8 @@ func (s *Service) MinLength() int { return s.minLength }
 // Verify returns the account if password is that of name, under the limits per account and per
 // address. Take the session manager's mark before it (R14).
 //
-// [ErrWrong] covers a wrong password, an unknown or disabled account and a name that cannot be one;
-// all of them cost the same. *[LimitError] says when to try again, [ErrBusy] that the machine is
+// [ErrWrong] covers a wrong password, an unknown or disabled account, which cost the same, and a name or
+// password that cannot be one, which says nothing about any account. *[LimitError] says when to try again, [ErrBusy] that the machine is
 // loaded; anything else means unknown.
 func (s *Service) Verify(ctx context.Context, name, password string, from netip.Addr) (*Account, error) {
 	normal, nameErr := NormalizeName(name)
@@ -110,7 +110,7 @@ func (s *Service) Verify(ctx context.Context, name, password string, from netip.
 	}
 	password, err := normalizePassword(password)
 	if err != nil || nameErr != nil {
-		return nil, ErrWrong // whoever sent that knows it; it says nothing about any account
+		return nil, ErrWrong // whoever sent that knows it
 	}
 	a, err := s.prove(ctx, normal, password)
 	if err == nil {
@@ -186,7 +186,6 @@ func (s *Service) draft(ctx context.Context, name, password string) (*Account, e
 	return &Account{Name: name, Password: hash, Epoch: 1, Created: now, Changed: now}, nil
 }
 
-// acceptable returns both in the form that is kept.
 // credential returns the name as it is kept and the hash of a password that is good enough.
 func (s *Service) credential(ctx context.Context, name, password string) (kept, hash string, err error) {
 	name, password, err = s.acceptable(name, password)
@@ -199,6 +198,7 @@ func (s *Service) credential(ctx context.Context, name, password string) (kept, 
 	return name, hash, nil
 }
 
+// acceptable returns both in the form that is kept.
 func (s *Service) acceptable(name, password string) (string, string, error) {
 	name, err := NormalizeName(name)
 	if err != nil {

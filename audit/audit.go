@@ -60,7 +60,7 @@ func named(what, name string) string {
 
 const (
 	pollEvery  = 500 * time.Millisecond
-	retryAtMax = 30 * time.Second
+	retryEvery = time.Second // after a failure
 	pageSize   = 256
 )
 
@@ -236,9 +236,8 @@ func (x *Exporter) run() {
 		if last {
 			return
 		}
-		delay = pollEvery
-		if err != nil {
-			delay = min(2*max(delay, pollEvery), retryAtMax)
+		if delay = pollEvery; err != nil {
+			delay = retryEvery
 		}
 	}
 }

@@ -164,5 +164,5 @@ func ValidHost(s string) bool {
 
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n > 0 && s[0] != '+'
+	return err == nil && n > 0
 }
