@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-gpu-watchdog", true), // which takes a busy machine for a hang
 		chromedp.Flag("force-color-profile", "srgb"),
 		chromedp.Flag("hide-scrollbars", true),
 		chromedp.WindowSize(1100, 900),
@@ -125,8 +127,30 @@ func eval[T any](b *browser, expression string) T {
 	return get(b, chromedp.Evaluate[T](expression))
 }
 
-// leads does what leads to another page, waits for that, and returns its status.
+// leads does what leads to another page, waits for that, and returns its status. A page that says to try
+// again, because the store is slow, is loaded again, posted as it was.
 func (b *browser) leads(steps ...chromedp.Action[chromedp.Void]) int {
+	b.t.Helper()
+	return b.again(b.once(steps...))
+}
+
+// again loads a page again while its status is that one should try again, and returns the last.
+func (b *browser) again(status int) int {
+	b.t.Helper()
+	const pause = time.Second
+	for range patience / pause {
+		if status != http.StatusServiceUnavailable {
+			return status
+		}
+		time.Sleep(pause)
+		status = b.once(chromedp.Reload())
+	}
+	b.t.Fatalf("the page at %s says to try again all the while", b.at())
+	return 0
+}
+
+// once is leads for a page that may say to try again.
+func (b *browser) once(steps ...chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
 	ctx, cancel := b.within()
 	defer cancel()
@@ -177,6 +201,7 @@ func (b *browser) back(heading string) {
 			b.t.Fatalf("the back button leads nowhere from %s", b.at())
 		}
 	}
+	b.again(b.status())
 	b.on(heading)
 }
 
@@ -212,6 +237,13 @@ func (b *browser) arrives(url string) {
 			b.t.Fatalf("at %s, not at %s", b.at(), url)
 		}
 	}
+	b.again(b.status())
+}
+
+// status is that with which the page was answered.
+func (b *browser) status() int {
+	b.t.Helper()
+	return eval[int](b, `performance.getEntriesByType("navigation")[0].responseStatus`)
 }
 
 // wait gives what must become true its time.
@@ -255,6 +287,18 @@ func (b *browser) signIn(name, password string) int {
 	b.t.Helper()
 	b.fill("#username", name, "#password", password)
 	return b.click("main form button")
+}
+
+// setUp makes the first account, alice, on the page for that, which the browser is on. A store that is slow
+// may have made it and be too late for the sign-in alone, so that the page cannot be sent again.
+func (b *browser) setUp(s *server) {
+	b.t.Helper()
+	b.fill("#username", "alice", "#password", passphrase)
+	if b.once(chromedp.Click(chromedp.CSS("main form button"))) != http.StatusServiceUnavailable || b.again(http.StatusServiceUnavailable) == http.StatusOK {
+		return
+	}
+	b.open(s.URL + "/")
+	b.signIn("alice", passphrase)
 }
 
 // cookies are those that the profile would send to a URL, in full.

@@ -54,8 +54,8 @@ func TestWithoutScripts(t *testing.T) {
 		t.Fatalf("a script ran: the code is %q", code)
 	}
 	_, code, _ := strings.Cut(link, "#")
-	b.fill("#code", code, "#username", "alice", "#password", passphrase)
-	b.click("main form button")
+	b.fill("#code", code)
+	b.setUp(s)
 	b.on("Welcome, alice")
 	b.fill("#note", "no script")
 	b.click("main form button")

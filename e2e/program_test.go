@@ -8,6 +8,7 @@ package e2e
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/programtest"
 )
@@ -47,6 +48,10 @@ func serve(t *testing.T, dir string, args ...string) *server {
 	return serveAt(t, dir, "127.0.0.1:0", args...)
 }
 
+// ownAddress is for servers that come back to the port they had: nobody else's connection is given it
+// meanwhile, for those come from 127.0.0.1.
+const ownAddress = "127.44.0.1:0"
+
 func serveAt(t *testing.T, dir, address string, args ...string) *server {
 	t.Helper()
 	return launch(t, append([]string{"serve", "--dev", "--listen", address, "--data", dir}, args...)...)
@@ -55,4 +60,21 @@ func serveAt(t *testing.T, dir, address string, args ...string) *server {
 func launch(t *testing.T, args ...string) *server {
 	t.Helper()
 	return &server{program.Command(args...).Serve(t), t}
+}
+
+// lifetimes lets do test something that ends by itself, first after the shortest time. While do finds the
+// machine too slow to have it done before that end, so that nothing was told, it is done anew with one four
+// times as long.
+func lifetimes(t *testing.T, shortest time.Duration, do func(lifetime time.Duration) (slow bool)) {
+	t.Helper()
+	lifetime := shortest
+	for do(lifetime) {
+		if t.Failed() {
+			return
+		}
+		if lifetime *= 4; lifetime > 2*patience {
+			t.Fatalf("what ends after %v is not done before that", lifetime/4)
+		}
+		t.Logf("a slow machine: again with %v", lifetime)
+	}
 }
