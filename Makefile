@@ -15,7 +15,7 @@ lint:
 
 unit:
 	mkdir -p dist
-	go test -race -p 2 -timeout 20m -coverprofile=dist/cover.out ./...
+	go test -race -p 2 -timeout 60m -coverprofile=dist/cover.out ./...
 	scripts/cover dist/cover.out
 
 # The modules that are nobody's dependency: end to end, and the benchmarks' own tests.
