@@ -67,7 +67,11 @@ func (m *Manager) watch(e *entry) (w *watch, release func()) {
 	if closed {
 		w.end(ReasonUnknown)
 	}
-	m.recheckAfter(w, 0) // what ended before the watch stood
+	if kept := m.cache.get(e.id); kept != nil { // what had ended before the watch stood would be gone from there
+		m.recheckAt(w, min(kept.absolute, kept.idleEnd.Load()))
+	} else {
+		m.recheckAfter(w, 0)
+	}
 	return w, func() {
 		ws.remove(w)
 		w.release()

@@ -32,6 +32,35 @@ func (c *timers) AfterFunc(d time.Duration, f func()) func() bool {
 	}
 }
 
+// A stream of a session that is in memory asks the store for nothing: a gateway opens one for each answer
+// whose length is not known beforehand, which is most of them.
+func TestStreamsAskNobody(t *testing.T) { // G6
+	loads := 0
+	m, clock := sessiontest.New(t, func(c *counterfoil.Config) {
+		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
+			if method == "Load" {
+				loads++
+			}
+			return nil
+		})
+	})
+	r, _ := signIn(t, m, "alice")
+	loads = 0
+	during(t, m, r, func(s *counterfoil.Session) {
+		done := s.Done()
+		clock.Advance(20 * time.Minute)
+		if loads > 0 {
+			t.Errorf("a stream asked the store %d times", loads)
+		}
+		clock.Advance(20 * time.Minute)
+		select {
+		case <-done:
+		default:
+			t.Error("a stream goes on behind the idle end of its session")
+		}
+	})
+}
+
 // A visitor who opens and closes streams leaves nothing behind, and one stream holds one appointment
 // however long it lasts: else memory would grow with every request until the session's end.
 func TestStreamsLeaveNothingBehind(t *testing.T) { // P98
@@ -228,6 +257,9 @@ func TestG2LookOfThePast(t *testing.T) { // R17
 			t.Error(err)
 		}
 		p.clock.Advance(lease / 2) // it polls meanwhile
+	}
+	if err := p.store.Renew(t.Context()); err != nil { // so that it looks after its streams
+		t.Fatal(err)
 	}
 	p.clock.Advance(lease)
 	acknowledged := func() bool {
