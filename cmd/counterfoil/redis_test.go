@@ -14,12 +14,10 @@ import (
 // redisOverTLS starts a Redis that speaks nothing but TLS and wants a password; it returns its port.
 func redisOverTLS(t *testing.T, certificate, key, password string) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(programtest.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
 	server := exec.Command("redis-server", "--port", "0", "--tls-port", port, "--bind", "127.0.0.1",
 		"--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no",
 		"--requirepass", password, "--dir", t.TempDir(), "--save", "", "--appendonly", "yes", "--appendfsync", "always")

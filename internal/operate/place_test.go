@@ -130,7 +130,7 @@ func TestAnotherServerOnTheSocket(t *testing.T) {
 
 func load(t *testing.T, flags map[string]string) *config.Config {
 	t.Helper()
-	in := config.Input{Flags: map[string][]string{"data": {filepath.Join(t.TempDir(), "data")}}}
+	in := config.Input{Flags: map[string][]string{"data": {filepath.Join(t.TempDir(), "data")}, "store-wait": {"5m"}}}
 	for name, value := range flags {
 		in.Flags[name] = []string{value}
 	}

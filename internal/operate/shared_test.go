@@ -66,7 +66,7 @@ func TestSharedStore(t *testing.T) {
 			t.Error("the store does not know that it is shared")
 		}
 	}
-	_, err = at(map[string]string{"store": "postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1"}, map[string]string{keyring.EnvKey: key})
+	_, err = at(map[string]string{"store": "postgres://u:hunter2@127.0.0.1:1/db", "store-wait": "1s"}, map[string]string{keyring.EnvKey: key})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("an unreachable server: %v; want an error without the password", err)
 	}

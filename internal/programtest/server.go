@@ -3,7 +3,10 @@ package programtest
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -89,6 +92,24 @@ func (s *Server) Until(what string, happened func() bool) {
 		time.Sleep(pause)
 	}
 	s.t.Fatalf("not %s: %s", what, s.Log)
+}
+
+// FreeAddress is a place to listen on that stays free until somebody does: its port is below those that the
+// system gives to whoever asks for any.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		var random [2]byte
+		rand.Read(random[:])
+		free, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+binary.BigEndian.Uint16(random[:])%20000))
+		if err != nil {
+			continue // taken
+		}
+		free.Close()
+		return free.Addr().String()
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Address is where it listens, host and port, for its next life.

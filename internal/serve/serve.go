@@ -32,9 +32,9 @@ type Options struct {
 }
 
 const (
-	startWithin = time.Minute     // and as long as the store is waited for: a start that takes longer hangs; on a slow disk a good one takes long
-	stopWithin  = 5 * time.Second // for what comes after the drain
-	lockTries   = 20              // an operator's command may be at work on the folder
+	startWithin = time.Minute      // and as long as the store is waited for: a start that takes longer hangs; on a slow disk a good one takes long
+	stopWithin  = 30 * time.Second // for what comes after the drain, on a slow disk
+	lockTries   = 20               // an operator's command may be at work on the folder
 	lockPause   = 100 * time.Millisecond
 )
 
