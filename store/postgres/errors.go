@@ -76,10 +76,11 @@ func known(err error) bool {
 }
 
 // again reports whether the server undid a transaction so that it may be run anew: it could not be
-// put in order with others, it met one head on, or another was first to insert the same key.
+// put in order with others, it met one head on, another was first to insert the same key, or another kept
+// its lock for long, as on a machine that stood still.
 func again(err error) bool {
 	var p *pgconn.PgError
-	return errors.As(err, &p) && (p.Code == "40001" || p.Code == "40P01" || p.Code == "23505")
+	return errors.As(err, &p) && (p.Code == "40001" || p.Code == "40P01" || p.Code == "23505" || p.Code == "55P03")
 }
 
 // lost reports whether the connection failed, and not the statement or the caller's patience.

@@ -172,6 +172,40 @@ func TestWarningAtCommit(t *testing.T) {
 	}
 }
 
+// A lock that another change keeps for longer than a statement waits for it, as on a machine that stood
+// still, is waited for again, as long as the caller has patience.
+func TestLockThatIsKept(t *testing.T) {
+	dsn, ctx := empty(t), context.Background()
+	s := open(t, dsn)
+	other, watch := direct(t, dsn), direct(t, dsn)
+	exec(t, other, "BEGIN")
+	exec(t, other, "LOCK TABLE cf_session IN ACCESS EXCLUSIVE MODE")
+	created := make(chan error)
+	go func() {
+		_, err := s.Create(ctx, sample.Session(sample.Subject()), sample.SignIn())
+		created <- err
+	}()
+	tries := map[time.Time]bool{}
+	for len(tries) < 2 {
+		select {
+		case err := <-created:
+			t.Fatalf("though the lock is kept: %v", err)
+		default:
+		}
+		var began time.Time
+		err := watch.QueryRow(ctx, "SELECT a.xact_start FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE l.relation = 'cf_session'::regclass AND NOT l.granted").Scan(&began)
+		if err == nil {
+			tries[began] = true
+		} else if !errors.Is(err, pgx.ErrNoRows) {
+			t.Fatal(err)
+		}
+	}
+	exec(t, other, "ROLLBACK")
+	if err := <-created; err != nil {
+		t.Errorf("when it is free: %v", err)
+	}
+}
+
 // A server that falls over: what was asked of it meanwhile is unknown, asking again is safe, and
 // what was acknowledged is there when it is back, without opening the store anew. PD8, D1
 func TestServerCrash(t *testing.T) {
