@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math"
 	"net/http"
 	"testing"
 )
@@ -15,12 +17,20 @@ func TestAllocations(t *testing.T) {
 	t.Cleanup(s.close)
 	v := newVisit()
 	visitor, user := withCookie(""), s.newSession(v, "user-000001")
-	v.r.Header["Text"], v.r.Header["Subject"] = []string{"first"}, []string{"user-000002"}
+	v.r.Header["Text"] = []string{"first"}
 	v.serve(s.writeText, user)
 	v.serve(s.setPrefs, user)
 	const runs = 15 // fewer than a subject may have sessions
 	empty := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	harness := testing.AllocsPerRun(runs, func() { v.serve(empty, visitor) })
+	allocs := func(do func()) float64 { // the least of some: what else the process does meanwhile is counted, too
+		least := math.Inf(1)
+		for turn := range 5 {
+			v.r.Header["Subject"] = []string{fmt.Sprint("user-", turn)} // who has no session yet
+			least = min(least, testing.AllocsPerRun(runs, do))
+		}
+		return least
+	}
+	harness := allocs(func() { v.serve(empty, visitor) })
 
 	for _, row := range []struct {
 		what   string
@@ -37,7 +47,7 @@ func TestAllocations(t *testing.T) {
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			*s.seen = ""
-			if n := testing.AllocsPerRun(runs, func() { v.serve(row.h, row.cookie) }) - harness; n > row.most {
+			if n := allocs(func() { v.serve(row.h, row.cookie) }) - harness; n > row.most {
 				t.Errorf("%v allocations over the harness; at most %v are allowed", n, row.most)
 			}
 			if *s.seen != row.read {
@@ -47,7 +57,7 @@ func TestAllocations(t *testing.T) {
 	}
 	t.Run("check alone", func(t *testing.T) {
 		check := checkRow(m, []string{user})
-		if n := testing.AllocsPerRun(runs, func() { check.op(0) }); n != 0 {
+		if n := allocs(func() { check.op(0) }); n != 0 {
 			t.Errorf("%v allocations; none is allowed", n)
 		}
 	})

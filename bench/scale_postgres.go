@@ -13,7 +13,7 @@ import (
 
 // postgres fills a database and sweeps it.
 func (p scalePlan) postgres(w io.Writer) (goals []goal, err error) {
-	s, err := newPostgres()
+	s, err := newPostgres("")
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // redis fills a server and sweeps it. It is filled through the store, with the flushes left out; they
 // are back before anything is measured.
 func (p scalePlan) redis(w io.Writer) (goals []goal, err error) {
-	s, err := newRedis()
+	s, err := newRedis("")
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// server is a database that the program has started, in a temporary folder on the disk.
+// server is a database that the program has started, in a temporary folder.
 type server struct {
 	name, about string
 	keys        *keyring.Ring
@@ -38,8 +38,9 @@ type server struct {
 	stop        func() error
 }
 
-func newPostgres() (*server, error) {
-	run, err := postgrestest.StartIn("", "shared_preload_libraries=pg_stat_statements", "shared_buffers=512MB", "max_wal_size=4GB")
+// newPostgres starts a server below a folder, "" for the one for temporary files, as newRedis and newSQLite do.
+func newPostgres(parent string) (*server, error) {
+	run, err := postgrestest.StartIn(parent, "shared_preload_libraries=pg_stat_statements", "shared_buffers=512MB", "max_wal_size=4GB")
 	if err != nil {
 		return nil, err
 	}
@@ -94,13 +95,13 @@ func newPostgres() (*server, error) {
 	}, nil
 }
 
-func newRedis() (*server, error) {
+func newRedis(parent string) (*server, error) {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "cfredis")
+	dir, err := os.MkdirTemp(parent, "cfredis")
 	if err != nil {
 		return nil, err
 	}
-	run, err := redistest.Start("--dir", dir) // on the disk
+	run, err := redistest.Start("--dir", dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -145,8 +146,8 @@ func commands(info string) (n float64) {
 	return n
 }
 
-func newSQLite() (*server, error) {
-	dir, err := os.MkdirTemp("", "cfsqlite")
+func newSQLite(parent string) (*server, error) {
+	dir, err := os.MkdirTemp(parent, "cfsqlite")
 	if err != nil {
 		return nil, err
 	}

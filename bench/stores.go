@@ -35,12 +35,12 @@ func (p storesPlan) run() error {
 	var goals []goal
 	for _, kind := range []struct {
 		name  string
-		start func() (*server, error)
+		start func(parent string) (*server, error)
 	}{{"postgres", newPostgres}, {"redis", newRedis}, {"sqlite", newSQLite}} {
 		if p.only != "" && p.only != kind.name {
 			continue
 		}
-		s, err := kind.start()
+		s, err := kind.start("") // on the disk
 		if err != nil {
 			return err
 		}
