@@ -84,31 +84,59 @@ func TestDamaged(t *testing.T) {
 // a low one stops the write-ahead log, a higher one its transfer into the database, which commits go
 // on without until the log is too long itself.
 func TestDiskFull(t *testing.T) {
-	for name, blocks := range map[string]int{"in a commit": 2 * 1024, "in a checkpoint": 9 * 1024} { // of 512 bytes
-		t.Run(name, func(t *testing.T) { diskFull(t, blocks) })
+	for name, c := range map[string]struct{ filled, blocks int }{ // of 64 KiB; of 512 bytes
+		"in a commit": {0, 2 * 1024}, "in a checkpoint": {66, 9 * 1024},
+	} {
+		t.Run(name, func(t *testing.T) { diskFull(t, c.filled, c.blocks) })
 	}
 }
 
-func diskFull(t *testing.T, blocks int) {
+// progress is what a child says; it may not be silent for long.
+type progress struct {
+	bytes.Buffer
+	hung *time.Timer
+}
+
+func (p *progress) Write(b []byte) (int, error) {
+	p.hung.Reset(killtest.Hung)
+	return p.Buffer.Write(b)
+}
+
+func diskFull(t *testing.T, filled, blocks int) {
 	path := temp(t)
-	if err := open(t, path).Close(); err != nil {
+	before := open(t, path)
+	for range filled {
+		r := sample.Session(sample.Subject())
+		r.Values = make([]byte, 64<<10)
+		if _, err := before.Create(context.Background(), r, sample.SignIn()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	child := killtest.Process(path)
+	child := killtest.Process(path, 64) // who share the waits for the disk
 	child.Path, child.Args = "/bin/sh", []string{"sh", "-c", fmt.Sprintf("ulimit -f %d; exec %q", blocks, os.Args[0])}
-	var said, complaint bytes.Buffer
+	var said progress
+	var complaint bytes.Buffer
 	child.Stdout, child.Stderr = &said, &complaint
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	hung := time.AfterFunc(10*time.Minute, func() { _ = child.Process.Kill() })
-	err := child.Wait()
-	hung.Stop()
+	said.hung = time.AfterFunc(killtest.Hung, func() {
+		if child.Process != nil {
+			_ = child.Process.Kill()
+		}
+	})
+	err := child.Run()
+	said.hung.Stop()
 	if err == nil || !child.ProcessState.Exited() {
 		t.Fatalf("the child was to fail by itself: %v", err)
 	}
 	if text := complaint.String(); !strings.Contains(text, "the disk is full") && !strings.Contains(text, "the disk did not do as asked") {
 		t.Errorf("it said %q", text)
+	}
+	if info, err := os.Stat(path); err != nil {
+		t.Error(err)
+	} else if filled > 0 && info.Size() < int64(blocks)*512-4096 {
+		t.Errorf("the file has %d bytes: no checkpoint met the limit", info.Size())
 	}
 	told := killtest.Read(&said)
 	if len(told.Live) == 0 || len(told.Ended) == 0 {

@@ -15,12 +15,14 @@ package killtest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,8 +30,14 @@ import (
 	"github.com/counterfoil/counterfoil/store/internal/sample"
 )
 
-// childStore names the store in the environment of a child.
-const childStore = "COUNTERFOIL_TEST_CHILD_STORE"
+// What stands in the environment of a child: its store, and how many visit it at once.
+const (
+	childStore    = "COUNTERFOIL_TEST_CHILD_STORE"
+	childVisitors = "COUNTERFOIL_TEST_CHILD_VISITORS"
+)
+
+// few visitors say soon what became of each.
+const few = 4
 
 // Child returns at once, unless this process was started by Run: then it opens the store and works on it
 // until it is killed.
@@ -38,9 +46,13 @@ func Child(open func(place string) (counterfoil.Store, error)) {
 	if place == "" {
 		return
 	}
-	s, err := open(place)
+	visitors, err := strconv.Atoi(cmp.Or(os.Getenv(childVisitors), strconv.Itoa(few)))
+	var s counterfoil.Store
 	if err == nil {
-		err = work(s)
+		s, err = open(place)
+	}
+	if err == nil {
+		err = work(s, visitors)
 	}
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -49,9 +61,9 @@ func Child(open func(place string) (counterfoil.Store, error)) {
 // work signs in, touches and signs out from several goroutines, and prints a line for what was
 // acknowledged: "+ID" after a sign-in, "-ID" after a sign-out. It says "?ID" before it asks for a
 // sign-out, as from there on the session may be gone.
-func work(s counterfoil.Store) error {
+func work(s counterfoil.Store, visitors int) error {
 	failed := make(chan error)
-	for range 4 {
+	for range visitors {
 		go func() {
 			for i := 0; ; i++ {
 				if err := visit(s, i%2 == 0); err != nil {
@@ -87,10 +99,10 @@ func visit(s counterfoil.Store, leaves bool) error {
 // Env is the variable that makes a child of a process, NAME=value.
 func Env(place string) string { return childStore + "=" + place }
 
-// Process is a child that works on the store, not started yet.
-func Process(place string) *exec.Cmd {
+// Process is a child that works on the store for so many visitors at once, not started yet.
+func Process(place string, visitors int) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), Env(place))
+	cmd.Env = append(os.Environ(), Env(place), childVisitors+"="+strconv.Itoa(visitors))
 	cmd.Stderr = os.Stderr
 	return cmd
 }
@@ -99,7 +111,7 @@ func Process(place string) *exec.Cmd {
 // what had been acknowledged. How many lines go into that while depends on the disk: most tell of an end
 // after nine, and of one that lives after thirteen. An error: it ended by itself, or hung.
 func Run(place string, lines int, after time.Duration) (Acknowledged, error) {
-	cmd := Process(place)
+	cmd := Process(place, few)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return Acknowledged{}, err
@@ -107,10 +119,14 @@ func Run(place string, lines int, after time.Duration) (Acknowledged, error) {
 	if err := cmd.Start(); err != nil {
 		return Acknowledged{}, err
 	}
-	kill := time.AfterFunc(hung, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(Hung, func() { _ = cmd.Process.Kill() })
 	said, n := none(), 0
 	for in := bufio.NewScanner(out); in.Scan(); n++ {
-		if said.read(in.Text()); n == lines { // now its time runs
+		said.read(in.Text())
+		switch {
+		case n < lines:
+			kill.Reset(Hung)
+		case n == lines: // now its time runs
 			kill.Reset(after)
 		}
 	}
@@ -118,13 +134,13 @@ func Run(place string, lines int, after time.Duration) (Acknowledged, error) {
 		return said, fmt.Errorf("the child ended by itself: %w", err)
 	}
 	if n <= lines {
-		return said, fmt.Errorf("the child said %d lines in %v, and no more", n, hung)
+		return said, fmt.Errorf("the child said %d lines in %v, and no more", n, Hung)
 	}
 	return said, nil
 }
 
-// hung is how long nobody needs for what a child does here.
-const hung = 10 * time.Minute
+// Hung is how long nobody needs for what a child does between two lines.
+const Hung = 5 * time.Minute
 
 // Acknowledged are the IDs of sessions that live and have ended for certain.
 type Acknowledged struct{ Live, Ended map[string]bool }
