@@ -127,8 +127,8 @@ func (g *Gateway) changePassword(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = s.SignIn(counterfoil.Identity{Subject: a.Name, Methods: []string{"pwd"}, Since: mark, Epoch: a.Epoch, Nonce: nonce, KeepAll: true})
 	}
-	if err != nil { // the password is changed; the sign-in page is the way on
-		g.fail(w, r, g.signInFault(err))
+	if err != nil {
+		g.fail(w, r, g.notSignedIn(err, "Your password is changed", "All your sessions have ended, this one too. Sign in with the new password."))
 		return
 	}
 	g.ended(w, r, rv, g.accountPath(changed))

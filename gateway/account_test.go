@@ -189,6 +189,23 @@ func TestPasswordChange(t *testing.T) {
 	s.browser().signIn(alice, fresh)
 }
 
+// Who has a new password and no session, since the store took none, is told both. R14
+func TestPasswordChangedAndOut(t *testing.T) {
+	s, store := newFragileSite(t)
+	b := s.signedIn(alice)
+	store.full.Store(true)
+	const fresh = "an umbrella in the rain"
+	a := b.post("/auth/account/password", "current", alicePassword, "new", fresh).want(t, 503)
+	if !strings.Contains(a.body, "Your password is changed") || strings.Contains(a.body, "not been signed out") || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	store.full.Store(false)
+	if b.check() != 401 {
+		t.Error("the session of the old password lives on")
+	}
+	s.browser().post("/auth/login", "username", alice, "password", fresh).want(t, 303)
+}
+
 // Of many who change a password by the same old one, one does, and only he is told so. R14
 func TestPasswordChangeRace(t *testing.T) {
 	hasher, err := account.NewHasher(account.Params{Memory: 16 << 10, Passes: 1, Threads: 1}, 8) // slow enough for all to prove the old one

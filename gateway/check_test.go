@@ -45,6 +45,7 @@ func TestCheckAnswers(t *testing.T) {
 type outage struct {
 	counterfoil.Store
 	down atomic.Bool
+	full atomic.Bool // takes no new session
 }
 
 var errDown = errors.New("the store is switched off")
@@ -68,6 +69,13 @@ func (o *outage) Poll(ctx context.Context, p counterfoil.Poll) (counterfoil.Page
 		return counterfoil.Page{}, errDown
 	}
 	return o.Store.Poll(ctx, p)
+}
+
+func (o *outage) Create(ctx context.Context, r *counterfoil.Record, c counterfoil.Creation) (counterfoil.Created, error) {
+	if o.full.Load() {
+		return counterfoil.Created{}, errDown
+	}
+	return o.Store.Create(ctx, r, c)
 }
 
 func (o *outage) Revoke(ctx context.Context, e counterfoil.Entry) (counterfoil.Revoked, error) {

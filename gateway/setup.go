@@ -50,7 +50,7 @@ func (g *Gateway) setup(w http.ResponseWriter, r *http.Request) {
 	}
 	s := g.sessions.FromContext(r.Context())
 	if err := s.SignIn(counterfoil.Identity{Subject: a.Name, Methods: []string{"pwd"}, Since: mark, Epoch: a.Epoch}); err != nil {
-		g.fail(w, r, g.signInFault(err)) // the account is made; the sign-in page is the way on
+		g.fail(w, r, g.notSignedIn(err, "Your account is made", "You could not be signed in yet. Sign in with the name and the password that you chose."))
 		return
 	}
 	if sendsJSON(r) {

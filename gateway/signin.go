@@ -130,12 +130,19 @@ func (g *Gateway) signInFault(err error) fault {
 	return g.accountFault(err)
 }
 
+// notSignedIn is the answer to a change that is made, after which its visitor could not be signed in.
+func (g *Gateway) notSignedIn(err error, made, text string) fault {
+	f := g.signInFault(err)
+	f.title, f.text, f.link = made, []string{text}, &link{g.cfg.Prefix + "/login", "Sign in"}
+	return f
+}
+
 func (g *Gateway) logout(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Clear-Site-Data", `"cache"`) // or the back button shows pages of the application
 	if err := g.sessions.FromContext(r.Context()).SignOut(); err != nil {
 		g.log.Error("a sign-out was not confirmed", "error", err)
 		g.fail(w, r, fault{status: http.StatusServiceUnavailable, code: "not_everywhere", title: "Not yet signed out everywhere",
-			text: []string{"This browser is signed out here. The store did not confirm it yet; it is tried again. Send it once more in a few seconds to be sure."}})
+			text: []string{"This browser is signed out here. The store did not confirm it yet; it is tried again until it does."}})
 		return
 	}
 	done(w, r, g.cfg.Prefix+"/login")
