@@ -19,7 +19,7 @@ const (
 type admission struct {
 	verdict   Verdict
 	entry     *entry
-	token     token  // the one that was admitted
+	token     token  // the one that was admitted, or was signed out of and the store has not taken that
 	n         uint32 // its generation
 	malformed [2]bool
 	ambiguous bool
@@ -165,7 +165,7 @@ func (m *Manager) unknown(a *admission, doing string, err error) {
 func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission, id ID, t *token, kind Kind) (again bool) {
 	fill := m.cache.begin(id)
 	defer fill.end()
-	rec, now, again := m.readStored(ctx, r, a, id, kind, fill)
+	rec, now, again := m.readStored(ctx, r, a, id, t, kind, fill)
 	if rec == nil {
 		return again
 	}
@@ -229,7 +229,7 @@ func (m *Manager) judgeStored(ctx context.Context, r *http.Request, a *admission
 
 // readStored returns the caller's own copy of the record, and the time after the read by which to judge
 // it. Nil: there is nothing to judge, and a has the ruling, unless it has to be read again.
-func (m *Manager) readStored(ctx context.Context, r *http.Request, a *admission, id ID, kind Kind, fill *fill) (rec *Record, now instant, again bool) {
+func (m *Manager) readStored(ctx context.Context, r *http.Request, a *admission, id ID, t *token, kind Kind, fill *fill) (rec *Record, now instant, again bool) {
 	shared, err := fill.load(ctx, m.store)
 	now = m.clock.now()
 	switch {
@@ -244,6 +244,7 @@ func (m *Manager) readStored(ctx context.Context, r *http.Request, a *admission,
 		m.unknown(a, "load", err)
 		return nil, now, false
 	case m.denied.has(id):
+		a.token = *t
 		m.refused(r, a, ReasonSignOut, Info{ID: id, Kind: kind}, now)
 		return nil, now, false
 	case !m.lease.fresh(now): // the answer was long under way, or this process stood still: it may be the past's

@@ -50,3 +50,47 @@ func TestSignOutWhileStoreCannotWrite(t *testing.T) { // G2, G9
 		t.Errorf("the store can be written again, but the session was not ended: %v", err)
 	}
 }
+
+// Who asks once more, since the sign-out was not confirmed, is not told that it is done before it is: the
+// process may be killed, and the next one knows nothing of it. One that stops tries a last time.
+func TestSignOutAgain(t *testing.T) { // G1, G2
+	var full atomic.Bool
+	var store counterfoil.Store
+	m, _ := sessiontest.New(t, func(c *counterfoil.Config) {
+		store = c.Store
+		c.Store = sessiontest.Flaky(c.Store, func(method string) error {
+			if full.Load() && method == "Revoke" {
+				return errors.New("disk full")
+			}
+			return nil
+		})
+	})
+	alice, one := signIn(t, m, "alice")
+	bob, two := signIn(t, m, "bob")
+	signOut := func(r *http.Request) (first, second error) {
+		during(t, m, r, func(s *counterfoil.Session) { first, second = s.SignOut(), s.SignOut() })
+		return first, second
+	}
+	full.Store(true)
+	for range 2 {
+		for _, r := range []*http.Request{alice, bob} {
+			first, second := signOut(r)
+			if !errors.Is(first, counterfoil.ErrUnavailable) || !errors.Is(second, counterfoil.ErrUnavailable) {
+				t.Errorf("it lives in the store, and the sign-out says %v, then %v", first, second)
+			}
+		}
+	}
+	full.Store(false)
+	if first, second := signOut(alice); first != nil || second != nil {
+		t.Errorf("the store can be written again: %v, then %v", first, second)
+	}
+	if _, err := store.Load(t.Context(), one.ID); !errors.Is(err, counterfoil.ErrNotFound) {
+		t.Errorf("it was confirmed, and the record: %v", err)
+	}
+	if err := m.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Load(t.Context(), two.ID); !errors.Is(err, counterfoil.ErrNotFound) {
+		t.Errorf("the manager is closed, and the record: %v", err)
+	}
+}

@@ -113,7 +113,6 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		m.skew.allowed = 10 * time.Second
 	}
 	m.toucher.pending = make(map[ID]Touch)
-	m.denied.ids = make(map[ID]bool)
 	m.watches.byID = make(map[ID]map[*watch]struct{})
 	m.background = newBackground(clock)
 
@@ -193,17 +192,18 @@ func (m *Manager) namedStore(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// Close writes pending touches, waits for everything New started, and leaves the nodes that share
+// Close writes pending touches and ends, waits for everything New started, and leaves the nodes that share
 // the store. The store stays open; a request still under way may fail.
 func (m *Manager) Close(ctx context.Context) error {
 	m.background.close()
 	m.hints.swap(nil)
 	m.watches.close()
+	ends := m.endAllDenied(ctx)
 	err := m.writeTouches(ctx)
 	if err != nil {
 		err = fmt.Errorf("counterfoil: the last touches were not written; idle ends may come early: %w", err)
 	}
-	return errors.Join(err, m.leave(ctx))
+	return errors.Join(ends, err, m.leave(ctx))
 }
 
 func (m *Manager) observe(e Event) {

@@ -100,9 +100,8 @@ func TestCacheKeepsTheNewer(t *testing.T) { // R9, R11
 // request in flight reads the record again.
 func TestDeniedIsNotKept(t *testing.T) { // G2
 	m := &Manager{cache: newNearCache(1 << 20)}
-	m.denied.ids = make(map[ID]bool)
 	id := ID{1}
-	m.denied.add(id)
+	m.denied.add(Entry{Session: id})
 	f := m.cache.begin(id)
 	defer f.end()
 	m.keep(f, &entry{id: id, revision: 1, absolute: time.Hour.Milliseconds()})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -178,45 +180,81 @@ func (m *Manager) endOne(ctx context.Context, e *entry, why Reason, now instant)
 
 // denied are sessions whose end this node could not yet write. It refuses them meanwhile.
 type denied struct {
-	mu  sync.Mutex
-	ids map[ID]bool
+	mu   sync.Mutex
+	ends map[ID]Entry
 }
 
 func (d *denied) has(id ID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.ids[id]
+	_, is := d.get(id)
+	return is
 }
 
-func (d *denied) add(id ID) {
+func (d *denied) get(id ID) (end Entry, is bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.ids[id] = true
+	end, is = d.ends[id]
+	return end, is
+}
+
+func (d *denied) all() []Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Values(d.ends))
+}
+
+func (d *denied) add(end Entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ends == nil {
+		d.ends = make(map[ID]Entry)
+	}
+	d.ends[end.Session] = end
 }
 
 func (d *denied) forget(id ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.ids, id)
+	delete(d.ends, id)
 }
 
 // endLater refuses the session from now on and tries to end it until the store takes it.
-func (m *Manager) endLater(e Entry) {
-	m.denied.add(e.Session)
-	m.apply(&e)
-	m.retryEnd(e)
+func (m *Manager) endLater(end Entry) {
+	m.denied.add(end)
+	m.apply(&end)
+	m.retryEnd(end.Session)
 }
 
-func (m *Manager) retryEnd(e Entry) {
+func (m *Manager) retryEnd(id ID) {
 	m.background.after(time.Second, func() {
-		ctx, cancel := m.storeContext(context.Background())
-		defer cancel()
-		if _, err := m.store.Revoke(ctx, e); err != nil {
+		if err := m.endDenied(context.Background(), id); err != nil {
 			m.unavailable("end", err)
-			m.retryEnd(e)
-			return
+			m.retryEnd(id)
 		}
-		m.apply(&e)
-		m.denied.forget(e.Session)
 	})
+}
+
+// endDenied tries once more to end a session that is refused already; nil if it is none, or ended.
+func (m *Manager) endDenied(ctx context.Context, id ID) error {
+	end, is := m.denied.get(id)
+	if !is {
+		return nil
+	}
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	if _, err := m.store.Revoke(ctx, end); err != nil {
+		return err
+	}
+	m.apply(&end)
+	m.denied.forget(id)
+	return nil
+}
+
+// endAllDenied is the last try, when the manager closes: whoever comes next knows nothing of them.
+func (m *Manager) endAllDenied(ctx context.Context) error {
+	for _, end := range m.denied.all() {
+		if err := m.endDenied(ctx, end.Session); err != nil {
+			return fmt.Errorf("counterfoil: sessions that users signed out of could not be ended, and live on; end them once the store can be written: %w", err)
+		}
+	}
+	return nil
 }

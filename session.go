@@ -218,7 +218,8 @@ func (s *Session) Cause() Reason {
 // SignOut ends the session, durably, before it returns, and clears the cookie with the answer.
 // Without a session it only clears. It may come late or after Hijack; then no cookie is cleared, and
 // the dead token opens nothing. An error that wraps ErrUnavailable means "not yet signed out
-// everywhere": this node refuses the session from now on and goes on trying to end it.
+// everywhere": this node refuses the session from now on and goes on trying to end it, and says so again
+// to whoever signs out with that token once more, until it is done.
 func (s *Session) SignOut() error {
 	if s.m == nil {
 		return ErrNoHandler
@@ -227,8 +228,8 @@ func (s *Session) SignOut() error {
 	defer s.mu.Unlock()
 	s.jar = jar{clearSession: true, clearVisit: true}
 	e := s.view.e
-	if e == nil {
-		return nil
+	if e == nil { // perhaps it is asked for again, since the answer was an error
+		return s.m.notEverywhere(s.m.endDenied(s.req.Context(), s.token.selector.id()))
 	}
 	s.view, s.values, s.edits, s.ended = View{}, nil, nil, ErrEnded
 	m, now := s.m, s.m.clock.now()
@@ -240,14 +241,22 @@ func (s *Session) SignOut() error {
 	defer cancel()
 	done, err := m.revoke(ctx, end)
 	if err != nil {
-		m.unavailable("sign out", err)
 		m.endLater(end)
-		return fmt.Errorf("%w: not yet signed out everywhere: %w", ErrUnavailable, err)
+		return m.notEverywhere(err)
 	}
 	if done.Count > 0 {
 		m.observe(Event{Kind: EventEnded, Reason: ReasonSignOut, Time: now.time(), Session: e.info(), Seq: done.Seq})
 	}
 	return nil
+}
+
+// notEverywhere is what a sign-out says when the store did not take it; nil if err is.
+func (m *Manager) notEverywhere(err error) error {
+	if err == nil {
+		return nil
+	}
+	m.unavailable("sign out", err)
+	return fmt.Errorf("%w: not yet signed out everywhere: %w", ErrUnavailable, err)
 }
 
 // mayChange reports why the session cannot be changed by this request any more; s is locked.
