@@ -1,8 +1,10 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"math"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -25,31 +27,43 @@ func TestRoundTrips(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(s.name, func(t *testing.T) {
-			table, err := func() (storesTable, error) {
-				both, err := s.open(s.way)
-				if err != nil {
-					return nil, err
-				}
-				defer both.close()
-				rows, err := p.rows(both, cycled)
-				table := make(storesTable, len(rows))
-				for i, r := range rows {
-					table[i].row = r
-				}
-				return table, errors.Join(err, p.count(s, table))
-			}()
+			both, err := s.open(s.way)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for what, trips := range most[s.name] {
-				got := table.find(what, "counterfoil")
-				if got.trips > trips {
-					t.Errorf("%s: %v round trips, at most %v are allowed", what, got.trips, trips)
+			defer both.close()
+			rows, err := p.rows(both, cycled)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := make(storesTable, len(rows))
+			for i, r := range rows {
+				table[i] = measured{row: r, asked: math.Inf(1), trips: math.Inf(1)}
+			}
+			var faults []string
+			for range 5 { // the least of some: what managers do in the background, at its own times, is counted, too
+				again := slices.Clone(table)
+				if err := p.count(s, again); err != nil {
+					t.Fatal(err)
 				}
-				if s.name == "postgres" && trips < 2 && got.asked > trips {
-					t.Errorf("%s: %v statements, at most %v are allowed", what, got.asked, trips)
+				for i, r := range again {
+					table[i].asked, table[i].trips = min(table[i].asked, r.asked), min(table[i].trips, r.trips)
+				}
+				faults = nil
+				for what, trips := range most[s.name] {
+					got := table.find(what, "counterfoil")
+					if got.trips > trips {
+						faults = append(faults, fmt.Sprintf("%s: %v round trips, at most %v are allowed", what, got.trips, trips))
+					}
+					if s.name == "postgres" && trips < 2 && got.asked > trips {
+						faults = append(faults, fmt.Sprintf("%s: %v statements, at most %v are allowed", what, got.asked, trips))
+					}
+				}
+				if faults == nil {
+					return
 				}
 			}
+			t.Error(faults)
 		})
 		if err := s.stop(); err != nil {
 			t.Error(err)
