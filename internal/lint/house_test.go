@@ -26,6 +26,8 @@ var house = map[string][]string{
 	"store/internal/nodetest": {".", "keyring", "sessiontest", "store/internal/sample"},
 	"store/internal/killtest": {".", "store/internal/sample"},
 
+	"store/blob/blobtest": {".", "internal/freeport"},
+
 	"storetest":           {".", "keyring"},
 	"account/accounttest": {"account"},
 	"sessiontest":         {".", "keyring", "store/memory"},
@@ -45,7 +47,8 @@ var house = map[string][]string{
 	"cmd":               {"internal/cli"},
 
 	"internal/logtest":     {},
-	"internal/programtest": {"internal/logtest"}, // sees the program from outside
+	"internal/freeport":    {},
+	"internal/programtest": {"internal/freeport", "internal/logtest"}, // sees the program from outside
 
 	"bench":    {".", "keyring", "store", "gateway", "account", "clientip"},
 	"e2e":      {"internal/programtest"},

@@ -3,10 +3,7 @@ package programtest
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -16,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/freeport"
 	"github.com/counterfoil/counterfoil/internal/logtest"
 )
 
@@ -94,22 +92,14 @@ func (s *Server) Until(what string, happened func() bool) {
 	s.t.Fatalf("not %s: %s", what, s.Log)
 }
 
-// FreeAddress is a place to listen on that stays free until somebody does: its port is below those that the
-// system gives to whoever asks for any.
+// FreeAddress is a place to listen on that stays free until somebody does.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		var random [2]byte
-		rand.Read(random[:])
-		free, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+binary.BigEndian.Uint16(random[:])%20000))
-		if err != nil {
-			continue // taken
-		}
-		free.Close()
-		return free.Addr().String()
+	address, err := freeport.Address()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	return address
 }
 
 // Address is where it listens, host and port, for its next life.

@@ -11,7 +11,6 @@ package blobtest
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/freeport"
 )
 
 // Server is a storage that listens on a free port of this machine and nowhere else. It has a bucket
@@ -124,12 +124,14 @@ func (s *Server) Stop() error {
 }
 
 // start runs the command that run returns for a folder and a free port.
-func (s *Server) start(env []string, run func(dir, host, port string) *exec.Cmd) (*Server, error) {
-	host, port, err := freePort()
+func (s *Server) start(env []string, run func(dir, host, port string) *exec.Cmd) (_ *Server, err error) {
+	if s.address, err = freeport.Address(); err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(s.address)
 	if err != nil {
 		return nil, err
 	}
-	s.address = net.JoinHostPort(host, port)
 	if s.dir, err = os.MkdirTemp("", "objects"); err != nil {
 		return nil, err
 	}
@@ -142,26 +144,6 @@ func (s *Server) start(env []string, run func(dir, host, port string) *exec.Cmd)
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
-}
-
-// freePort finds a port that stays free until a server listens on it: it is below those that the system
-// gives to whoever asks for any.
-func freePort() (host, port string, err error) {
-	for range 100 {
-		var random [2]byte
-		if _, err := rand.Read(random[:]); err != nil {
-			return "", "", err
-		}
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10000+binary.BigEndian.Uint16(random[:])%20000)); err != nil {
-			continue
-		}
-		if host, port, err = net.SplitHostPort(l.Addr().String()); err != nil {
-			return "", "", err
-		}
-		return host, port, l.Close()
-	}
-	return "", "", fmt.Errorf("no port is free: %w", err)
 }
 
 // StartS3 starts Versity S3 Gateway on a folder. What it acknowledged outlives a crash.
